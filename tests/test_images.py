@@ -1,0 +1,75 @@
+from contextlib import suppress
+from io import BytesIO
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from luigi_ilsvrc.images import ImageError, as_rgb_jpeg
+
+
+def encode(mode: str, format: str = "JPEG", size: tuple[int, int] = (40, 30), **options: Any) -> bytes:
+    buffer = BytesIO()
+    Image.radial_gradient("L").resize(size).convert(mode).save(buffer, format, **options)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("encoded", [encode("RGB"), encode("RGB", progressive=True), encode("L")])
+def test_rgb_grey_and_progressive_jpegs_keep_their_bytes(encoded: bytes) -> None:
+    assert as_rgb_jpeg(encoded) == (encoded, 30, 40)
+
+
+def test_the_size_is_that_of_the_stored_pixels_whatever_exif_says() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    encoded = encode("RGB", exif=exif)
+    assert as_rgb_jpeg(encoded) == (encoded, 30, 40)
+
+
+@pytest.mark.parametrize(
+    "encoded", [encode("CMYK"), encode("RGB", "PNG"), encode("RGBA", "PNG"), encode("P", "PNG"), encode("1", "PNG")]
+)
+def test_cmyk_jpegs_and_pngs_become_rgb_jpegs_of_the_same_size(encoded: bytes) -> None:
+    result = as_rgb_jpeg(encoded)
+    with Image.open(BytesIO(result.encoded)) as image:
+        assert (image.format, image.mode, image.size) == ("JPEG", "RGB", (40, 30))
+    assert (result.height, result.width) == (30, 40)
+
+
+def test_a_re_encoded_image_looks_like_the_original() -> None:
+    encoded = encode("CMYK", quality=100)
+    with Image.open(BytesIO(encoded)) as image:
+        wanted = image.convert("L").tobytes()
+    with Image.open(BytesIO(as_rgb_jpeg(encoded).encoded)) as image:
+        got = image.convert("L").tobytes()
+    assert max(abs(a - b) for a, b in zip(wanted, got, strict=True)) <= 4
+
+
+def test_re_encoding_repeats_its_bytes() -> None:
+    assert as_rgb_jpeg(encode("CMYK")) == as_rgb_jpeg(encode("CMYK"))
+
+
+@pytest.mark.parametrize(
+    ("encoded", "reason"),
+    [
+        (b"", "empty"),
+        (b"<html>Please log in</html>", "neither JPEG nor PNG: it begins with b'<html>"),
+        (encode("RGB", "GIF"), "neither JPEG nor PNG"),
+        (encode("RGB")[:100], "JPEG|header"),
+        (encode("CMYK", size=(400, 300))[:-400], "cannot be decoded"),
+    ],
+)
+def test_what_is_no_usable_image_is_refused_with_the_reason(encoded: bytes, reason: str) -> None:
+    with pytest.raises(ImageError, match=reason):
+        as_rgb_jpeg(encoded)
+
+
+@given(data=st.data())
+def test_damaged_bytes_give_an_image_or_an_image_error(data: st.DataObject) -> None:
+    encoded = bytearray(encode(data.draw(st.sampled_from(["RGB", "CMYK", "L"]))))
+    for position in data.draw(st.lists(st.integers(0, len(encoded) - 1), max_size=20)):
+        encoded[position] = data.draw(st.integers(0, 255))
+    with suppress(ImageError):
+        assert as_rgb_jpeg(bytes(encoded)).height > 0
