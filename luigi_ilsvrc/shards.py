@@ -1,0 +1,249 @@
+"""TFRecord shards: which image goes where, what is written of it, and the file.
+
+Order and features are those of the Inception scripts (``build_imagenet_data.py``), with a fixed seed.
+"""
+
+import csv
+import importlib.util
+import itertools
+import os
+import random
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from luigi_ilsvrc.errors import BuildError, list_reasons
+from luigi_ilsvrc.images import ImageError, RGBImage, as_rgb_jpeg
+from luigi_ilsvrc.progress import Progress, unheard
+from luigi_ilsvrc.tar_index import ImageLocation, ImageReader, parse_location
+
+if TYPE_CHECKING:
+    import pandas
+
+SEED = 12345
+GROUPS = 8
+"""The images are dealt to this many groups first: the Inception scripts' threads."""
+
+
+class ShardError(BuildError):
+    """One or more images of a shard cannot be used."""
+
+
+class TensorFlowMissingError(BuildError):
+    """Shards are wanted, and tensorflow is not installed."""
+
+
+@dataclass(frozen=True)
+class PlannedImage:
+    """One image of a shard, with all that its Example says of it.
+
+    Attributes
+    ----------
+    location : ImageLocation
+        Where it lies.
+    label : int
+        1 for the first synset of the table; 0 is background.
+    text : str
+        The synset's English.
+    boxes : list of tuple
+        ``(xmin, ymin, xmax, ymax)``, relative.
+    """
+
+    location: ImageLocation
+    label: int
+    text: str
+    boxes: list[tuple[float, ...]]
+
+
+# The plan -----------------------------------------------------------------------------------------------------------
+
+
+def shard_bounds(images: int, num_shards: int) -> list[int]:
+    """Return ``num_shards + 1`` positions: shard i holds the images from the i-th to before the next.
+
+    Images are split evenly into 8 groups, each group evenly into shards / 8; into one group where the number of shards
+    is no multiple of 8.
+    """
+    import numpy
+
+    groups = GROUPS if num_shards % GROUPS == 0 else 1
+    ends = numpy.linspace(0, images, groups + 1).astype(int)
+    bounds = [0]
+    for start, end in itertools.pairwise(ends):
+        bounds += numpy.linspace(start, end, num_shards // groups + 1).astype(int).tolist()[1:]
+    return bounds
+
+
+def write_plan(
+    index: Path,
+    english: Mapping[str, str],
+    bounding_boxes: Path,
+    num_shards: int,
+    directory: Path,
+    progress: Progress = unheard,
+) -> None:
+    """Join index, labels and boxes, shuffle, and write ``<directory>/<shard>.csv`` for each shard.
+
+    Parameters
+    ----------
+    index : Path
+        The index of the split, see `tar_index.write_index`.
+    english : mapping
+        Synset to English, in the order of the labels: the first is 1.
+    bounding_boxes : Path
+        The CSV, see `boxes.write_csv`.
+    num_shards : int
+        How many shards; where there are fewer images, some are empty.
+    directory : Path
+        An existing folder.
+    progress : Progress
+        Counts shards.
+    """
+    images = _labelled_images(index, english)
+    images["boxes"] = images["name"].map(_boxes_by_image(bounding_boxes))
+    order = list(range(len(images)))
+    random.Random(SEED).shuffle(order)
+    images = images.iloc[order]
+    bounds = shard_bounds(len(images), num_shards)
+    for shard in range(num_shards):
+        images.iloc[bounds[shard] : bounds[shard + 1]].to_csv(_plan_file(directory, shard), index=False)
+        progress("planning", shard + 1, num_shards)
+
+
+def _labelled_images(index: Path, english: Mapping[str, str]) -> "pandas.DataFrame":
+    import pandas
+
+    tables = [
+        pandas.read_csv(index / f"{synset}.csv").assign(label=label, text=text)
+        for label, (synset, text) in enumerate(english.items(), start=1)
+    ]
+    return pandas.concat(tables)
+
+
+def _boxes_by_image(bounding_boxes: Path) -> dict[str, str]:
+    """Return ``xmin ymin xmax ymax;…`` for each image that has boxes."""
+    boxes: dict[str, str] = {}
+    with bounding_boxes.open() as file:
+        for line in file:
+            image, _, box = line.rstrip("\n").replace(",", " ").partition(" ")
+            boxes[image] = f"{boxes[image]};{box}" if image in boxes else box
+    return boxes
+
+
+def _plan_file(directory: Path, shard: int) -> Path:
+    return directory / f"{shard:05}.csv"
+
+
+def read_plan(directory: Path, shard: int) -> list[PlannedImage]:
+    """Read the plan of one shard."""
+    with _plan_file(directory, shard).open(newline="") as file:
+        return [
+            PlannedImage(parse_location(row), int(row["label"]), row["text"], _parse_boxes(row["boxes"]))
+            for row in csv.DictReader(file)
+        ]
+
+
+def _parse_boxes(boxes: str) -> list[tuple[float, ...]]:
+    return [tuple(map(float, box.split(" "))) for box in boxes.split(";")] if boxes else []
+
+
+# The file -----------------------------------------------------------------------------------------------------------
+
+
+def require_tensorflow() -> None:
+    """Raise `TensorFlowMissingError` where tensorflow is not installed; does not import it."""
+    if importlib.util.find_spec("tensorflow") is None:
+        raise TensorFlowMissingError(
+            "TFRecord shards need tensorflow, which is not installed: run pip install 'luigi-ilsvrc[tfrecords]', or "
+            "leave the shards out with --tfrecords false"
+        )
+
+
+def load_tensorflow() -> Any:
+    """Import and return tensorflow, which takes 3 s and 700 MB; without its start-up messages.
+
+    A process that forks one child a shard calls this before it forks. What shards use of tensorflow runs no op, so that
+    it works in the children.
+    """
+    require_tensorflow()
+    if "tensorflow" not in sys.modules:
+        with _silent_stderr():
+            import tensorflow  # noqa: F401
+    return sys.modules["tensorflow"]
+
+
+@contextmanager
+def _silent_stderr() -> Iterator[None]:
+    """Keep out what tensorflow's libraries write past Python, of CUDA and oneDNN, which no setting switches off."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "w") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+def write_shard(reader: ImageReader, images: Sequence[PlannedImage], path: Path, progress: Progress = unheard) -> None:
+    """Write one Example for each of `images`, in their order, to an uncompressed TFRecord file; progress counts images.
+
+    Raises
+    ------
+    ShardError
+        Naming the images that cannot be used and where they lie: all are counted, the first ten named with reasons.
+    ArchiveError
+        Where an image cannot be read, see `ImageReader.read`.
+    """
+    tensorflow = load_tensorflow()
+    bad: list[str] = []
+    with tensorflow.io.TFRecordWriter(str(path)) as writer:
+        for done, image in enumerate(images, start=1):
+            try:
+                jpeg = as_rgb_jpeg(reader.read(image.location))
+            except ImageError as error:
+                bad.append(f"{reader.describe(image.location)}: {error}")
+            else:
+                writer.write(serialize_example(image, jpeg))
+            progress("writing", done, len(images))
+    if bad:
+        raise ShardError(f"{len(bad)} images cannot be used; is the archive the official one?{list_reasons(bad)}")
+
+
+def serialize_example(image: PlannedImage, jpeg: RGBImage) -> bytes:
+    """Return the serialized ``tf.train.Example`` of an image, its features sorted by name so that bytes repeat."""
+    train = load_tensorflow().train
+
+    def integers(*values: int) -> Any:
+        return train.Feature(int64_list=train.Int64List(value=values))
+
+    def floats(values: Iterator[float]) -> Any:
+        return train.Feature(float_list=train.FloatList(value=values))
+
+    def text(value: str | bytes) -> Any:
+        encoded = value.encode() if isinstance(value, str) else value
+        return train.Feature(bytes_list=train.BytesList(value=[encoded]))
+
+    feature = {
+        "image/height": integers(jpeg.height),
+        "image/width": integers(jpeg.width),
+        "image/channels": integers(3),
+        "image/colorspace": text("RGB"),
+        "image/format": text("JPEG"),
+        "image/filename": text(image.location.name),
+        "image/encoded": text(jpeg.encoded),
+        "image/class/label": integers(image.label),
+        "image/class/synset": text(image.location.synset),
+        "image/class/text": text(image.text),
+        "image/object/bbox/xmin": floats(box[0] for box in image.boxes),
+        "image/object/bbox/ymin": floats(box[1] for box in image.boxes),
+        "image/object/bbox/xmax": floats(box[2] for box in image.boxes),
+        "image/object/bbox/ymax": floats(box[3] for box in image.boxes),
+        "image/object/bbox/label": integers(*(image.label for _ in image.boxes)),
+    }
+    example = train.Example(features=train.Features(feature=feature))
+    return bytes(example.SerializeToString(deterministic=True))
