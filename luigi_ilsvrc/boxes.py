@@ -13,6 +13,7 @@ from typing import NamedTuple
 from lxml import etree
 
 from luigi_ilsvrc.errors import BuildError, list_reasons
+from luigi_ilsvrc.manifest import Manifest, entry_of
 from luigi_ilsvrc.progress import Progress, unheard
 from luigi_ilsvrc.tar_index import ArchiveError, members_of_gzip
 
@@ -73,23 +74,31 @@ def annotations_in_folders(folders: Path) -> Iterator[Annotation]:
                 yield Annotation(synset, match.group(2), (folders / synset / name).read_bytes())
 
 
-def extract_annotations(archive: Path, directory: Path, progress: Progress = unheard) -> None:
+def extract_annotations(archive: Path, directory: Path, progress: Progress = unheard) -> Manifest:
     """Write every annotation of the archive to ``<directory>/<synset>/<synset>_<n>.xml``; progress counts files.
+
+    Returns
+    -------
+    Manifest
+        Of the directory.
 
     Raises
     ------
     ArchiveError
         As `annotations_in_archive`.
     """
+    manifest: Manifest = {}
     folders: set[str] = set()
     for done, annotation in enumerate(annotations_in_archive(archive), start=1):
-        folder = directory / annotation.synset
         if annotation.synset not in folders:
-            folder.mkdir()
+            (directory / annotation.synset).mkdir()
             folders.add(annotation.synset)
-        (folder / f"{annotation.image}.xml").write_bytes(annotation.xml)
+        name = f"{annotation.synset}/{annotation.image}.xml"
+        (directory / name).write_bytes(annotation.xml)
+        manifest[name] = entry_of(annotation.xml)
         if done % _PROGRESS_EVERY == 0:
             progress("extracting", done, None)
+    return manifest
 
 
 def parse_annotation(xml: bytes, synset: str, synsets: Collection[str]) -> list[Box]:

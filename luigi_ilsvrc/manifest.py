@@ -1,0 +1,84 @@
+"""What an output holds: size and CRC-32 of each of its files, so that a damaged byte is found as long as it lives."""
+
+import csv
+import io
+import os
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from luigi_ilsvrc.errors import BuildError
+
+_CHUNK = 1 << 20
+_LAST_LINE = "manifest"
+
+
+class ManifestError(BuildError):
+    """A manifest is missing or damaged itself."""
+
+
+class Entry(NamedTuple):
+    """One file: its size in bytes and its CRC-32 (zlib's)."""
+
+    size: int
+    crc32: int
+
+
+Manifest = dict[str, Entry]
+"""The entry of each file of an output, by its path in it; a file that is an output by itself has the path ``""``."""
+
+
+def entry_of(contents: bytes) -> Entry:
+    """Return the entry of a file with these contents."""
+    return Entry(len(contents), zlib.crc32(contents))
+
+
+def describe(output: Path) -> Manifest:
+    """Read an output, a file or a folder of any depth, and return its manifest."""
+    if not output.is_dir():
+        return {"": _read_entry(output)}
+    return {
+        str(path.relative_to(output)): _read_entry(path)
+        for path in (Path(folder, name) for folder, _, names in os.walk(output) for name in names)
+    }
+
+
+def _read_entry(path: Path) -> Entry:
+    size = crc32 = 0
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            size += len(chunk)
+            crc32 = zlib.crc32(chunk, crc32)
+    return Entry(size, crc32)
+
+
+def write_manifest(manifest: Mapping[str, Entry], path: Path) -> None:
+    """Write a manifest: a CSV of path, size and CRC-32, sorted, with a last line that vouches for those before it."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerows((name, entry.size, f"{entry.crc32:08x}") for name, entry in sorted(manifest.items()))
+    body = text.getvalue().encode()
+    path.write_bytes(body + _vouch(body))
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read a manifest.
+
+    Raises
+    ------
+    ManifestError
+        Where it is missing, or not as it was written.
+    """
+    try:
+        contents = path.read_bytes()
+    except FileNotFoundError as error:
+        raise ManifestError(f"{path} is missing") from error
+    body = contents[: contents.rstrip(b"\n").rfind(b"\n") + 1]
+    if contents != body + _vouch(body):
+        raise ManifestError(f"{path} is damaged")
+    return {name: Entry(int(size), int(crc32, 16)) for name, size, crc32 in csv.reader(body.decode().splitlines())}
+
+
+def _vouch(body: bytes) -> bytes:
+    return f"{_LAST_LINE},{len(body)},{zlib.crc32(body):08x}\n".encode()
