@@ -1,0 +1,25 @@
+"""Builds the ILSVRC2012 data set with Luigi: the tasks, by name."""
+
+from luigi_ilsvrc.tasks.bounding_boxes import BoundingBoxCSV
+from luigi_ilsvrc.tasks.build_all import BuildAll
+from luigi_ilsvrc.tasks.downloads import DownloadBoundingBoxes, DownloadTrain, DownloadValidation
+from luigi_ilsvrc.tasks.extraction import ExtractBoundingBoxes, ExtractTrainPerSynset, SortValidation, TrainImages
+from luigi_ilsvrc.tasks.image_index import IndexTrain, IndexValidation
+from luigi_ilsvrc.tasks.tfrecords import PlanShards, TFRecords, TFRecordShard
+
+__all__ = [
+    "BoundingBoxCSV",
+    "BuildAll",
+    "DownloadBoundingBoxes",
+    "DownloadTrain",
+    "DownloadValidation",
+    "ExtractBoundingBoxes",
+    "ExtractTrainPerSynset",
+    "IndexTrain",
+    "IndexValidation",
+    "PlanShards",
+    "SortValidation",
+    "TFRecordShard",
+    "TFRecords",
+    "TrainImages",
+]

@@ -1,0 +1,85 @@
+from pathlib import Path
+
+import pytest
+from luigi.task import flatten
+
+import luigi_ilsvrc
+from luigi_ilsvrc import BuildAll, DownloadTrain, ExtractTrainPerSynset, IndexTrain, PlanShards, TFRecordShard
+
+
+@pytest.fixture
+def build(ilsvrc: Path, tmp_path: Path) -> BuildAll:
+    return BuildAll(data_dir=tmp_path, source=str(ilsvrc), train_shards=4, validation_shards=2)
+
+
+def requirements(task: luigi_ilsvrc.BuildAll) -> list[object]:
+    return flatten(task.requires())
+
+
+def all_tasks(root: BuildAll) -> list[object]:
+    found: dict[str, object] = {}
+    waiting: list[object] = [root]
+    while waiting:
+        task = waiting.pop()
+        if task.task_id not in found:  # type: ignore[attr-defined]
+            found[task.task_id] = task  # type: ignore[attr-defined]
+            waiting += requirements(task)  # type: ignore[arg-type]
+    return list(found.values())
+
+
+def test_the_graph_has_one_task_for_each_synset_shard_and_archive(build: BuildAll) -> None:
+    families = sorted(type(task).__name__ for task in all_tasks(build))
+    assert families == sorted(
+        ["BuildAll", "TrainImages", "SortValidation", "ExtractBoundingBoxes", "BoundingBoxCSV", "TFRecords"]
+        + ["IndexTrain", "IndexValidation", "DownloadTrain", "DownloadValidation", "DownloadBoundingBoxes"]
+        + ["ExtractTrainPerSynset"] * 5
+        + ["PlanShards"] * 2
+        + ["TFRecordShard"] * 6
+    )
+
+
+def test_a_shard_requires_its_plan_alone(build: BuildAll) -> None:
+    shard = build.clone(TFRecordShard, split="train", shard=0, num_shards=4)
+    assert requirements(shard) == [build.clone(PlanShards, split="train", num_shards=4)]
+
+
+def test_a_synset_requires_the_index_alone(build: BuildAll) -> None:
+    assert requirements(build.clone(ExtractTrainPerSynset, synset="n02105855")) == [build.clone(IndexTrain)]
+
+
+def test_the_training_download_comes_first(build: BuildAll) -> None:
+    highest = max(all_tasks(build), key=lambda task: task.priority)  # type: ignore[attr-defined]
+    assert isinstance(highest, DownloadTrain)
+
+
+def test_builds_in_two_folders_have_no_task_in_common(build: BuildAll, tmp_path: Path) -> None:
+    other = BuildAll(data_dir=tmp_path / "other", source=build.source, train_shards=4, validation_shards=2)
+    ids = [{task.task_id for task in all_tasks(root)} for root in (build, other)]  # type: ignore[attr-defined]
+    assert ids[0] & ids[1] == set()
+
+
+def test_the_data_dir_is_made_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "below").mkdir()
+    monkeypatch.chdir(tmp_path / "below")
+    assert IndexTrain().data_dir == tmp_path / "below"
+    assert IndexTrain(data_dir=Path("../data")).data_dir == tmp_path / "data"
+
+
+def test_where_the_archives_come_from_is_not_part_of_a_tasks_identity(tmp_path: Path) -> None:
+    one = IndexTrain(data_dir=tmp_path, source="https://one.example/x", checksums="none")
+    other = IndexTrain(data_dir=tmp_path, source=str(tmp_path), unique_synsets=str(tmp_path / "table.txt"))
+    assert one.task_id == other.task_id
+
+
+def test_a_task_travels_to_another_host_with_all_that_it_needs(build: BuildAll, ilsvrc: Path) -> None:
+    index = build.clone(IndexTrain)
+    loaded = IndexTrain.from_str_params(index.to_str_params())
+    assert loaded.data_dir == build.data_dir
+    assert loaded.source == build.source
+    assert loaded.checksums == str(ilsvrc / "MD5SUMS")
+    assert loaded.unique_synsets == str(ilsvrc / "unique_synsets.txt")
+
+
+def test_no_task_has_a_parameter_for_credentials(build: BuildAll) -> None:
+    names = {name for task in all_tasks(build) for name in task.to_str_params()}  # type: ignore[attr-defined]
+    assert not {name for name in names if "user" in name or "key" in name.replace("english_key", "")}
