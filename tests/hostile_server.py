@@ -168,13 +168,32 @@ def answer(status: int, body: bytes = b"", **headers: object) -> Behaviour:
     return behave
 
 
+PAGE = b"\n<!DOCTYPE html><html><title>Sign in</title>" + b" " * 2000
+
+
 def page(content_type: str) -> Behaviour:
-    return answer(200, b"\n<!DOCTYPE html><html><title>Sign in</title>" + b" " * 2000, Content_Type=content_type)
+    return answer(200, PAGE, Content_Type=content_type)
+
+
+def drip_page(handler: Handler) -> None:
+    handler.head(200, Content_Length=len(PAGE), Content_Type="application/x-tar")
+    handler.wfile.write(PAGE[:1])
+    time.sleep(0.1)
+    handler.wfile.write(PAGE[1:])
 
 
 def ignore_range(handler: Handler) -> None:
     handler.head(200, Content_Length=len(handler.server.body))
     handler.wfile.write(handler.server.body)
+
+
+def ignore_range_and_close_at(count: int) -> Behaviour:
+    def behave(handler: Handler) -> None:
+        handler.head(200, Content_Length=len(handler.server.body))
+        handler.wfile.write(handler.server.body[:count])
+        handler.close_connection = True
+
+    return behave
 
 
 def shift_range(start: int, total: int) -> Behaviour:
