@@ -19,6 +19,8 @@ from luigi_ilsvrc.tar_index import ArchiveError, members_of_gzip
 
 _MEMBER = re.compile(r"(?:\./)?(n[0-9]{8})/(n[0-9]{8}_[0-9]+)\.xml")
 _PROGRESS_EVERY = 1000
+_QUOTED = 40
+"""Characters of a bad value that an error shows."""
 
 
 class AnnotationError(BuildError):
@@ -149,7 +151,7 @@ def _pixels(element: etree._Element, path: str) -> int:
         return int(float(text))
     except (ValueError, OverflowError) as error:
         raise ValueError(
-            f"<{path.rpartition('/')[2]}> is {text!r}, not a number" if text else f"no <{path}>"
+            f"<{path.rpartition('/')[2]}> is {text[:_QUOTED]!r}, not a number" if text else f"no <{path}>"
         ) from error
 
 

@@ -23,12 +23,17 @@ from luigi_ilsvrc.synsets import TableError
 BLOCK = 512
 """A tar is made of blocks of this many bytes."""
 
+_MOST_IN_MEMORY = 1 << 26
+"""Bytes of one annotation, or of the records of a PAX header: a gzip file of a few MB can unpack to gigabytes."""
+
 _END = bytes(BLOCK)
 _REGULAR = (b"0", b"\0")
 _DIRECTORY = b"5"
 _PAX = (b"x", b"g")
-# The PAX records that would change where a member lies or what it is called; the others (times, owners) are harmless.
-_PAX_OVERRIDES = re.compile(rb"\d+ (path|linkpath|size|GNU\.sparse[^=]*)=")
+# "<length> <keyword>=<value>\n"; the length counts itself. https://pubs.opengroup.org/onlinepubs/9699919799/, pax.
+_PAX_RECORD = re.compile(rb"([1-9][0-9]{0,9}) ([^=\n]+)=")
+# Those that would change where a member lies or what it is called; the others (times, owners) are harmless.
+_PAX_OVERRIDES = re.compile(rb"path|linkpath|size|GNU\.sparse.*", re.DOTALL)
 
 _TRAIN_TAR = re.compile(r"(n[0-9]{8})\.tar")
 _TRAIN_IMAGE = re.compile(r"(n[0-9]{8})_[0-9]+\.JPEG")
@@ -147,16 +152,20 @@ class _Gzip:
 
 def _headers(tar: _Range | _Gzip) -> Iterator[_Header]:
     """Yield the header of each regular file; `tar` is then at its contents, and must be behind them at the next."""
+    extended = False
     while True:
         where = str(tar)
         block = tar.read(BLOCK)
         if block == _END:
+            if extended:
+                raise ArchiveError(f"{where}: an extended (PAX) header without a member: the archive is damaged")
             return _check_end(tar)
         if len(block) < BLOCK:
             raise ArchiveError(
                 f"{where}: the archive ends in the middle of a header or without its end mark: truncated"
             )
         header = _parse_header(block, where)
+        extended = header.kind == _PAX[0]
         if header.kind in _REGULAR:
             yield header
         elif header.kind in _PAX:
@@ -176,13 +185,24 @@ def _check_end(tar: _Range | _Gzip) -> None:
 
 
 def _check_pax(tar: _Range | _Gzip, header: _Header, where: str) -> None:
+    if header.size > _MOST_IN_MEMORY:
+        raise ArchiveError(f"{where}: an extended (PAX) header of {header.size:,} bytes: the archive is damaged")
     records = tar.read(header.size)
     if not tar.skip(_padded(header.size) - header.size):
         raise ArchiveError(f"{where}: the archive ends in the middle of {header.name!r}: truncated")
-    if _PAX_OVERRIDES.search(records):
-        raise ArchiveError(
-            f"{where}: an extended (PAX) header renames or resizes a member; pack with tar --format=ustar"
-        )
+    position = 0
+    while position < len(records):
+        record = _PAX_RECORD.match(records, position)
+        end = position + int(record[1]) if record else 0
+        if record is None or not record.end() < end <= len(records) or records[end - 1 : end] != b"\n":
+            raise ArchiveError(
+                f"{where}: no extended (PAX) header, though it is said to be one: the archive is damaged"
+            )
+        if _PAX_OVERRIDES.fullmatch(record[2]):
+            raise ArchiveError(
+                f"{where}: an extended (PAX) header renames or resizes a member; pack with tar --format=ustar"
+            )
+        position = end
 
 
 def members(descriptor: int, start: int, end: int, where: str) -> Iterator[Member]:
@@ -212,6 +232,8 @@ def members_of_gzip(path: Path) -> Iterator[tuple[str, bytes]]:
     with GzipFile(path) as file:
         tar = _Gzip(file, str(path))
         for header in _headers(tar):
+            if header.size > _MOST_IN_MEMORY:
+                raise ArchiveError(f"{path}: {header.name!r} has {header.size:,} bytes: not of ILSVRC2012's layout")
             contents = tar.read(header.size)
             if len(contents) < header.size or not tar.skip(_padded(header.size) - header.size):
                 raise ArchiveError(f"{path}: the archive ends in the middle of {header.name!r}: truncated")

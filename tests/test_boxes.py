@@ -126,6 +126,16 @@ def test_every_box_has_an_area_inside_the_image(
         ("<annotation>\xe9</annotation>".encode("latin-1"), "no well-formed XML"),
         (b"<annotation/>", "no <size/width>"),
         (annotation(xml_box(0, 0, 1, 1), width=0), "its size is 0 x 400"),
+        (annotation(xml_box(0, 0, 1, 1), width=""), "no <size/width>"),
+        (annotation(xml_box(0, 0, 1, 1), height="-3"), "its size is 500 x -3"),
+        (annotation(xml_box(0, 0, 1, 1), height="nan"), "<height> is 'nan', not a number"),
+        (b'<?xml version="1.0" encoding="nonsense"?>' + annotation(), "no well-formed XML: Unsupported encoding"),
+        (
+            b'<?xml version="1.0" encoding="utf-8"?>' + annotation(filename="\xe9").replace(b"\xc3", b""),
+            "no well-formed",
+        ),
+        (annotation(filename="x" * 10_000_001), "no well-formed XML: Resource limit exceeded"),
+        (b"<annotation>" * 1000, "no well-formed XML: Excessive depth"),
         (annotation(xml_box(0, 0, 1, 1), width="wide"), "<width> is 'wide', not a number"),
         (annotation(xml_box("nan", 0, 1, 1)), "<xmin> is 'nan', not a number"),
         (annotation(xml_box(0, "inf", 1, 1)), "<ymin> is 'inf', not a number"),
@@ -134,6 +144,23 @@ def test_every_box_has_an_area_inside_the_image(
 )
 def test_a_malformed_annotation_says_why(xml: bytes, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
+        parse_annotation(xml, SYNSET, SYNSETS)
+
+
+def test_a_reason_does_not_repeat_megabytes() -> None:
+    with pytest.raises(ValueError, match="<width> is '99999") as raised:
+        parse_annotation(annotation(width="9" * 9_000_000), SYNSET, SYNSETS)
+    assert len(str(raised.value)) < 100
+
+
+def test_ten_megabytes_of_text_in_a_good_annotation_do_no_harm() -> None:
+    assert parse(xml_box(0, 0, 250, 200), filename="x" * 9_000_000) == [Box(0, 0, 0.5, 0.5)]
+
+
+def test_an_entity_bomb_in_an_attribute_is_refused() -> None:
+    bomb = "".join(f'<!ENTITY b{i} "{f"&b{i - 1};" * 10}">' for i in range(1, 9))
+    xml = f'<!DOCTYPE a [<!ENTITY b0 "5">{bomb}]><annotation x="&b8;"/>'.encode()
+    with pytest.raises(ValueError, match="no well-formed XML"):
         parse_annotation(xml, SYNSET, SYNSETS)
 
 

@@ -66,6 +66,27 @@ def test_what_is_no_usable_image_is_refused_with_the_reason(encoded: bytes, reas
         as_rgb_jpeg(encoded)
 
 
+def claiming(encoded: bytes, width: int, height: int) -> bytes:
+    """Write another size into the frame header of a JPEG."""
+    frame = encoded.index(b"\xff\xc0")
+    return encoded[: frame + 5] + height.to_bytes(2, "big") + width.to_bytes(2, "big") + encoded[frame + 9 :]
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+@pytest.mark.parametrize("size", [(9000, 9000), (65500, 65500), (0, 30), (40, 0)])
+def test_a_header_that_lies_about_the_size_is_refused(mode: str, size: tuple[int, int]) -> None:
+    with pytest.raises(ImageError, match=r"9000 x 9000 pixels, more than [\d,]+ bytes can hold|exceeds|neither JPEG"):
+        as_rgb_jpeg(claiming(encode(mode), *size))
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_the_plainest_picture_is_not_taken_for_a_lie(mode: str, progressive: bool) -> None:
+    buffer = BytesIO()
+    Image.new(mode, (8000, 8000)).save(buffer, "JPEG", quality=1, optimize=True, progressive=progressive)
+    assert as_rgb_jpeg(buffer.getvalue()).height == 8000
+
+
 @given(data=st.data())
 def test_damaged_bytes_give_an_image_or_an_image_error(data: st.DataObject) -> None:
     encoded = bytearray(encode(data.draw(st.sampled_from(["RGB", "CMYK", "L"]))))

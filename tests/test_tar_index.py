@@ -141,6 +141,17 @@ def test_folders_and_harmless_pax_headers_in_an_archive_are_passed_over(archive:
     assert [image.size for image in tar_index.index_train_archive(archive(outer), SYNSETS[:1])] == [5]
 
 
+def test_the_times_in_an_old_gnu_header_are_no_part_of_the_name(archive: Callable[[bytes], Path]) -> None:
+    header = bytearray(tarfile.TarInfo("n01440764_10.JPEG").tobuf(tarfile.GNU_FORMAT))
+    header[124:136] = b"00000000005\0"
+    header[345:369] = b"14000000000\0" * 2
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    inner = bytes(header) + b"tench".ljust(512, b"\0") + bytes(1024)
+    [found] = tar_index.index_train_archive(archive(tar_of([("n01440764.tar", inner)])), SYNSETS[:1])
+    assert (found.name, found.size) == ("n01440764_10.JPEG", 5)
+
+
 # What is refused ----------------------------------------------------------------------------------------------------
 
 
@@ -208,6 +219,63 @@ def test_a_gzip_called_tar_is_refused(archive: Callable[[bytes], Path]) -> None:
 def test_long_names_are_refused(archive: Callable[[bytes], Path], format: int) -> None:
     with pytest.raises(ArchiveError, match="regular file|renames"):
         index_train(archive(tar_of([("n" * 200 + ".tar", b"")], format)))
+
+
+def retyped(contents: bytes, name: bytes, kind: bytes) -> bytes:
+    """Give a member another type, with the right checksum."""
+    start = contents.rindex(name + b"\0")
+    header = bytearray(contents[start : start + 512])
+    header[156:157] = kind
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    return contents[:start] + bytes(header) + contents[start + 512 :]
+
+
+@pytest.mark.parametrize("name", [b"n01440764_10.JPEG", b"n01443537_3.JPEG", b"n01443537_22.JPEG", b"n01443537.tar"])
+@pytest.mark.parametrize("kind", [b"x", b"g"])
+def test_a_member_does_not_vanish_by_calling_itself_an_extended_header(
+    archive: Callable[[bytes], Path], name: bytes, kind: bytes
+) -> None:
+    with pytest.raises(ArchiveError, match="no extended"):
+        index_train(archive(retyped(train_tar(), name, kind)))
+
+
+def test_an_extended_header_without_a_member_is_refused(archive: Callable[[bytes], Path]) -> None:
+    records = b"13 mtime=1.5\n"
+    inner = tar_of([("n01440764_10.JPEG", b"tench"), (special("extended", tarfile.XHDTYPE), records)])
+    with pytest.raises(ArchiveError, match="without a member"):
+        tar_index.index_train_archive(archive(tar_of([("n01440764.tar", inner)])), SYNSETS[:1])
+
+
+@pytest.mark.parametrize(
+    "records",
+    [
+        {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": "5"},
+        {"GNU.sparse.size": "5", "GNU.sparse.map": "0,5"},
+        {"path": "../../escaped"},
+        {"size": "5"},
+    ],
+)
+def test_sparse_renamed_and_resized_members_are_refused(
+    archive: Callable[[bytes], Path], records: dict[str, str]
+) -> None:
+    member = tarfile.TarInfo("n01440764_10.JPEG")
+    member.pax_headers = records
+    with pytest.raises(ArchiveError, match="renames or resizes"):
+        tar_index.index_train_archive(
+            archive(tar_of([("n01440764.tar", tar_of([(member, b"tench")], tarfile.PAX_FORMAT))])), SYNSETS[:1]
+        )
+
+
+def test_an_old_gnu_sparse_member_is_refused(archive: Callable[[bytes], Path]) -> None:
+    with pytest.raises(ArchiveError, match="tar type 'S'"):
+        index_train(archive(retyped(train_tar(), b"n01440764_10.JPEG", b"S")))
+
+
+@pytest.mark.parametrize("contents", [b"", b"\0" * 10_240, b"\0" * 511])
+def test_an_empty_file_is_refused(archive: Callable[[bytes], Path], contents: bytes) -> None:
+    with pytest.raises(ArchiveError, match=r"truncated|synsets are missing"):
+        index_train(archive(contents))
 
 
 def test_a_header_lost_to_zeros_does_not_pass_for_the_end(archive: Callable[[bytes], Path]) -> None:
@@ -281,6 +349,15 @@ def test_a_gzip_whose_crc_is_wrong_is_refused(tmp_path: Path) -> None:
     whole[-8] ^= 1
     path.write_bytes(whole)
     with pytest.raises(ArchiveError, match="damaged"):
+        list(tar_index.members_of_gzip(path))
+
+
+def test_a_gzip_that_unpacks_to_gigabytes_is_refused_before_they_are_read(tmp_path: Path) -> None:
+    member = tarfile.TarInfo("a")
+    member.size = 1 << 32
+    path = tmp_path / "boxes.tar.gz"
+    path.write_bytes(gzip.compress(member.tobuf(tarfile.USTAR_FORMAT) + bytes(1 << 20)))
+    with pytest.raises(ArchiveError, match="'a' has 4,294,967,296 bytes"):
         list(tar_index.members_of_gzip(path))
 
 
