@@ -1,9 +1,11 @@
-"""Errors that a person can act on, logged as a sentence: without the traceback that Luigi adds."""
+"""What Luigi's log shows of a build: errors that a person can act on as a sentence, and what the rooms say."""
 
 import logging
 import re
 
 from luigi_ilsvrc.errors import BuildError
+
+_luigi_logger = logging.getLogger("luigi-interface")
 
 # Luigi logs an error in requires() or complete() as text with the traceback in it.
 _TRACEBACK = re.compile(
@@ -17,10 +19,27 @@ def _without_traceback(record: logging.LogRecord) -> bool:
     if isinstance(error, BuildError):
         record.exc_info = record.exc_text = None
         message = str(error) if message == "Uncaught exception in luigi" else f"{message}: {error}"
-    record.msg, record.args = _TRACEBACK.sub("", message), ()
+    reason = _TRACEBACK.split(message)
+    if len(reason) > 1:
+        # Luigi calls it a warning, though the task will not run; its own words before the reason name Luigi's methods.
+        record.levelno, record.levelname = logging.ERROR, "ERROR"
+        message = reason[-1].rstrip()
+    record.msg, record.args = message, ()
     return True
 
 
+class _ToLuigi(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        if _luigi_logger.isEnabledFor(record.levelno):
+            _luigi_logger.handle(record)
+
+
 def install() -> None:
-    """Let Luigi's log show a `BuildError` by its message alone; other exceptions keep their traceback."""
-    logging.getLogger("luigi-interface").addFilter(_without_traceback)
+    """Let Luigi's log show a `BuildError` by its message alone, and the rooms' warnings beside its own.
+
+    Other exceptions keep their traceback.
+    """
+    _luigi_logger.addFilter(_without_traceback)
+    rooms = logging.getLogger("luigi_ilsvrc")
+    rooms.addHandler(_ToLuigi())
+    rooms.propagate = False

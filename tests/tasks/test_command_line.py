@@ -228,3 +228,9 @@ def test_credentials_of_the_environment_are_in_no_output(ilsvrc: Path, data_dir:
     assert "http://127.0.0.1:9/x" in the_error(output)
     assert "somebody-special" not in output
     assert "very-secret-key" not in output
+
+
+def test_the_log_tells_of_each_attempt_of_a_download(ilsvrc: Path, data_dir: Path) -> None:
+    _, output = luigi("DownloadTrain", "--data-dir", data_dir, "--source", "http://127.0.0.1:9", "--attempts", "2")
+    assert "WARNING: http://127.0.0.1:9/ILSVRC2012_img_train.tar: " in output
+    assert "attempt 2 of 2" in output
