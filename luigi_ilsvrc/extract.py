@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from luigi_ilsvrc import disk
 from luigi_ilsvrc.manifest import Manifest, entry_of
 from luigi_ilsvrc.progress import Progress, unheard
 from luigi_ilsvrc.tar_index import ImageLocation, ImageReader
@@ -22,6 +23,8 @@ def extract_synset(
     ------
     ArchiveError
         Where an image cannot be read, see `ImageReader.read`.
+    DiskError
+        Where the images will not fit.
     """
     return _extract(reader, images, folder, "{0.name}", progress)
 
@@ -38,6 +41,7 @@ def extract_sorted(
 def _extract(
     reader: ImageReader, images: Sequence[ImageLocation], directory: Path, path: str, progress: Progress
 ) -> Manifest:
+    disk.make_sure_of_room({directory: sum(image.size for image in images)})
     manifest = {}
     # In the archive's order: its pages are read ahead.
     for done, image in enumerate(sorted(images, key=lambda image: image.offset), start=1):

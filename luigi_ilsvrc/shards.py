@@ -4,7 +4,9 @@ Order and features are those of the Inception scripts (``build_imagenet_data.py`
 """
 
 import csv
+import errno
 import importlib.util
+import inspect
 import itertools
 import os
 import random
@@ -15,8 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from luigi_ilsvrc import disk
 from luigi_ilsvrc.errors import BuildError, list_reasons
-from luigi_ilsvrc.images import ImageError, RGBImage, as_rgb_jpeg
+from luigi_ilsvrc.images import ImageError, RGBImage, as_rgb_jpeg, check_whole
 from luigi_ilsvrc.progress import Progress, unheard
 from luigi_ilsvrc.tar_index import ImageLocation, ImageReader, parse_location
 
@@ -26,6 +29,10 @@ if TYPE_CHECKING:
 SEED = 12345
 GROUPS = 8
 """The images are dealt to this many groups first: the Inception scripts' threads."""
+
+_FRAME = 16
+"""Bytes that a TFRecord file adds to each record: its length (8) and CRCs of length and contents (4 each);
+https://www.tensorflow.org/tutorials/load_data/tfrecord."""
 
 
 class ShardError(BuildError):
@@ -109,7 +116,7 @@ def write_plan(
     images = images.iloc[order]
     bounds = shard_bounds(len(images), num_shards)
     for shard in range(num_shards):
-        images.iloc[bounds[shard] : bounds[shard + 1]].to_csv(_plan_file(directory, shard), index=False)
+        images.iloc[bounds[shard] : bounds[shard + 1]].to_csv(plan_file(directory, shard), index=False)
         progress("planning", shard + 1, num_shards)
 
 
@@ -133,13 +140,14 @@ def _boxes_by_image(bounding_boxes: Path) -> dict[str, str]:
     return boxes
 
 
-def _plan_file(directory: Path, shard: int) -> Path:
+def plan_file(directory: Path, shard: int) -> Path:
+    """Return where the plan of a shard lies in the folder of plans."""
     return directory / f"{shard:05}.csv"
 
 
 def read_plan(directory: Path, shard: int) -> list[PlannedImage]:
     """Read the plan of one shard."""
-    with _plan_file(directory, shard).open(newline="") as file:
+    with plan_file(directory, shard).open(newline="") as file:
         return [
             PlannedImage(parse_location(row), int(row["label"]), row["text"], _parse_boxes(row["boxes"]))
             for row in csv.DictReader(file)
@@ -198,10 +206,14 @@ def write_shard(reader: ImageReader, images: Sequence[PlannedImage], path: Path,
         Naming the images that cannot be used and where they lie: all are counted, the first ten named with reasons.
     ArchiveError
         Where an image cannot be read, see `ImageReader.read`.
+    DiskError
+        Where the shard will not fit.
+    OSError
+        Where it cannot be written.
     """
-    tensorflow = load_tensorflow()
+    disk.make_sure_of_room({path: sum(image.location.size for image in images)})
     bad: list[str] = []
-    with tensorflow.io.TFRecordWriter(str(path)) as writer:
+    with _record_writer(path) as writer:
         for done, image in enumerate(images, start=1):
             try:
                 jpeg = as_rgb_jpeg(reader.read(image.location))
@@ -212,6 +224,18 @@ def write_shard(reader: ImageReader, images: Sequence[PlannedImage], path: Path,
             progress("writing", done, len(images))
     if bad:
         raise ShardError(f"{len(bad)} images cannot be used; is the archive the official one?{list_reasons(bad)}")
+
+
+@contextmanager
+def _record_writer(path: Path) -> Iterator[Any]:
+    """Open a ``TFRecordWriter``; what tensorflow raises, while writing or at the end, becomes the OSError it is."""
+    tensorflow = load_tensorflow()
+    try:
+        with tensorflow.io.TFRecordWriter(str(path)) as writer:
+            yield writer
+    except tensorflow.errors.OpError as error:
+        code = next((code for code in errno.errorcode if error.message.endswith(os.strerror(code))), errno.EIO)
+        raise OSError(code, error.message.removeprefix(f"{path}; "), str(path)) from error
 
 
 def serialize_example(image: PlannedImage, jpeg: RGBImage) -> bytes:
@@ -247,3 +271,66 @@ def serialize_example(image: PlannedImage, jpeg: RGBImage) -> bytes:
     }
     example = train.Example(features=train.Features(feature=feature))
     return bytes(example.SerializeToString(deterministic=True))
+
+
+# Reading it again ----------------------------------------------------------------------------------------------------
+
+
+def read_records(path: Path) -> Iterator[bytes]:
+    """Yield the records of an uncompressed TFRecord file, checking the CRCs of their lengths and contents.
+
+    Runs no op of tensorflow's, see `load_tensorflow`.
+
+    Raises
+    ------
+    ShardError
+        Where a CRC is wrong, or the file ends within a record.
+    """
+    tensorflow = load_tensorflow()
+    # Unwrapped: tensorflow marks its only reader that runs no op as deprecated, and would say so in every log.
+    read = inspect.unwrap(tensorflow.compat.v1.io.tf_record_iterator)
+    size = 0
+    try:
+        for record in read(str(path)):
+            size += len(record) + _FRAME
+            yield record
+    except tensorflow.errors.OpError as error:
+        raise ShardError(f"damaged behind byte {size}: {error.message}") from error
+    # The reader takes a record's header that is cut short for the end of the file.
+    if size != os.path.getsize(path):
+        raise ShardError(f"truncated: it ends within the record at byte {size}")
+
+
+def check_record(record: bytes, image: PlannedImage) -> None:
+    """Compare a record with what was planned of it.
+
+    Its image's bytes are covered by the record's CRC: their size must be the planned one, unless they were re-encoded.
+
+    Raises
+    ------
+    ShardError
+        Naming the record's image and the features that differ, or where it is no Example at all.
+    ImageError
+        Where its image is no JPEG or, re-encoded, cannot be decoded.
+    """
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+
+    train = load_tensorflow().train
+    try:
+        found = train.Example.FromString(record).features.feature
+    except DecodeError as error:
+        raise ShardError("it is no Example") from error
+    name = _text_of(found["image/filename"])
+    if name != image.location.name:
+        raise ShardError(f"it is {name or 'without a file name'}, the plan says {image.location.name}")
+    encoded = b"".join(found["image/encoded"].bytes_list.value)
+    if len(encoded) != image.location.size:
+        check_whole(encoded)
+    planned = train.Example.FromString(serialize_example(image, as_rgb_jpeg(encoded))).features.feature
+    other = sorted(key for key in {*found, *planned} if found[key] != planned[key])
+    if other:
+        raise ShardError(f"{name} is not as planned: {', '.join(other)}")
+
+
+def _text_of(feature: Any) -> str:
+    return b"".join(feature.bytes_list.value).decode(errors="replace")

@@ -58,10 +58,16 @@ class _QuietHandler(SimpleHTTPRequestHandler):
         pass
 
 
+class _QuietServer(ThreadingHTTPServer):
+    def handle_error(self, request: object, client_address: object) -> None:
+        # Clients are killed in the middle of a body.
+        pass
+
+
 @contextmanager
 def http_server(directory: Path) -> Iterator[str]:
     """Serve a folder as ``python -m http.server`` does, on loopback; yield its URL."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(_QuietHandler, directory=str(directory))) as server:
+    with _QuietServer(("127.0.0.1", 0), partial(_QuietHandler, directory=str(directory))) as server:
         Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()

@@ -1,3 +1,4 @@
+import errno
 import hashlib
 import itertools
 import random
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from luigi_ilsvrc import shards, tar_index
+from luigi_ilsvrc.disk import DiskError
 from luigi_ilsvrc.images import RGBImage, as_rgb_jpeg
 from luigi_ilsvrc.shards import PlannedImage, ShardError
 from luigi_ilsvrc.tar_index import ImageLocation, ImageReader
@@ -193,6 +195,21 @@ def test_a_shard_without_images_is_an_empty_file(tmp_path: Path) -> None:
     with ImageReader(tmp_path, tmp_path) as reader:
         shards.write_shard(reader, [], tmp_path / "shard")
     assert (tmp_path / "shard").read_bytes() == b""
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+def test_a_full_disk_is_the_same_error_as_elsewhere(tmp_path: Path) -> None:
+    planned = write_images(tmp_path, {"n01440764_1.JPEG": jpeg()})
+    with ImageReader(tmp_path, tmp_path) as reader, pytest.raises(OSError) as raised:
+        shards.write_shard(reader, planned, Path("/dev/full"))
+    assert (raised.value.errno, raised.value.filename) == (errno.ENOSPC, "/dev/full")
+
+
+def test_a_shard_that_will_not_fit_is_refused_before_it_is_begun(tmp_path: Path) -> None:
+    planned = [PlannedImage(location("n01440764_1.JPEG", 0, 10**18), 1, "tench", [])]
+    with ImageReader(tmp_path, tmp_path) as reader, pytest.raises(DiskError, match="1,000,000,000,000,000,000 bytes"):
+        shards.write_shard(reader, planned, tmp_path / "shard")
+    assert not (tmp_path / "shard").exists()
 
 
 def test_every_bad_image_of_a_shard_is_named_with_archive_and_offset(tmp_path: Path) -> None:

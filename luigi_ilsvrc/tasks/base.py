@@ -7,10 +7,10 @@ from typing import Any, ClassVar
 import luigi
 from luigi.parameter import ConfigPath, ParameterVisibility
 
-from luigi_ilsvrc import archives, synsets
+from luigi_ilsvrc import archives, disk, synsets
 from luigi_ilsvrc.errors import BuildError
 from luigi_ilsvrc.manifest import Manifest, describe, write_manifest
-from luigi_ilsvrc.tasks import plain_errors
+from luigi_ilsvrc.tasks import logs, orphans
 from luigi_ilsvrc.tasks.reporting import TaskProgress
 from luigi_ilsvrc.tasks.targets import WholeTarget
 
@@ -19,15 +19,11 @@ NO_CHECKSUMS = "none"
 PACKAGED = "packaged"
 CHECKSUM_FILE = "MD5SUMS"
 
-plain_errors.install()
+logs.install()
 
 
 class ParameterError(BuildError):
     """A parameter has a value that makes no sense."""
-
-
-class MachineError(BuildError):
-    """The operating system refused something: a permission, space on a disk."""
 
 
 def setting(name: str) -> ConfigPath:
@@ -78,6 +74,17 @@ class LocationParameter(luigi.Parameter):
         return location.rstrip("/") if "://" in location else _absolute(location)
 
 
+def source_parameter(visibility: ParameterVisibility) -> LocationParameter:
+    """Make the parameter that says where the archives come from: no task's identity, and shown where it matters."""
+    return LocationParameter(
+        default=archives.SOURCE,
+        config_path=setting("source"),
+        significant=False,
+        visibility=visibility,
+        description="a URL prefix or a directory that holds the archives under their official names",
+    )
+
+
 class ILSVRCTask(luigi.Task):
     """A task of the build of one data set.
 
@@ -89,12 +96,7 @@ class ILSVRCTask(luigi.Task):
         config_path=setting("data_dir"),
         description="where the outputs go",
     )
-    source = LocationParameter(
-        default=archives.SOURCE,
-        config_path=setting("source"),
-        significant=False,
-        description="a URL prefix or a directory that holds the archives under their official names",
-    )
+    source = source_parameter(ParameterVisibility.HIDDEN)
     checksums = LocationParameter(
         words=(OFFICIAL, NO_CHECKSUMS),
         default=OFFICIAL,
@@ -179,6 +181,9 @@ class ILSVRCTask(luigi.Task):
         return str(exception) if isinstance(exception, BuildError) else super().on_failure(exception)
 
 
+orphans.install(ILSVRCTask)
+
+
 class OutputTask(ILSVRCTask):
     """A task with one output, which `make` writes under a temporary name.
 
@@ -212,9 +217,7 @@ class OutputTask(ILSVRCTask):
                     if self.has_manifest:
                         self._write_manifest(manifest or describe(Path(path)))
         except OSError as error:
-            raise MachineError(
-                f"{error.filename or target}: {error.strerror}; mend that and run the build again"
-            ) from error
+            raise disk.refusal(error, Path(target.path)) from error
         finally:
             progress.close()
 

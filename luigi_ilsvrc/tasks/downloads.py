@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, ClassVar
 import luigi
 from luigi.parameter import ParameterVisibility
 
-from luigi_ilsvrc import archives
+from luigi_ilsvrc import archives, disk
 from luigi_ilsvrc.archives import Archive
 from luigi_ilsvrc.errors import BuildError
-from luigi_ilsvrc.tasks.base import NO_CHECKSUMS, OFFICIAL, ILSVRCTask, setting
+from luigi_ilsvrc.tasks.base import NO_CHECKSUMS, OFFICIAL, ILSVRCTask, setting, source_parameter
 from luigi_ilsvrc.tasks.reporting import TaskProgress
+from luigi_ilsvrc.tasks.targets import SUFFIX
 
 if TYPE_CHECKING:
     from luigi_ilsvrc.download import Credentials
@@ -28,6 +29,7 @@ class DownloadTask(ILSVRCTask):
     worker_timeout = 0
     """A download takes the time it takes: it has time-outs of its own."""
 
+    source = source_parameter(ParameterVisibility.PUBLIC)
     attempts = luigi.IntParameter(
         default=8,
         config_path=setting("attempts"),
@@ -47,6 +49,36 @@ class DownloadTask(ILSVRCTask):
         """Return the archive under its local name."""
         return luigi.LocalTarget(self.dataset / self.archive.local_name)
 
+    def size(self) -> int | None:
+        """Return the archive's size in bytes, or None where it is known to the source alone."""
+        for path in (self.output().path, self._local_path):
+            if os.path.isfile(path):
+                return os.path.getsize(path)
+        return self.archive.size if self.source == archives.SOURCE else None
+
+    def size_to_come(self) -> int:
+        """Return how many bytes the archive will take on the disk, at least, beyond those it has there."""
+        path = Path(self.output().path)
+        if path.exists() or (os.path.isfile(self._local_path) and self._may_be_linked(path)):
+            return 0
+        partial = path.with_name(f"{path.name}{SUFFIX}")
+        return max((self.size() or 0) - (partial.stat().st_size if partial.exists() else 0), 0)
+
+    @property
+    def _local_path(self) -> str:
+        return os.path.join(self.source, self.archive.name)
+
+    def _may_be_linked(self, path: Path) -> bool:
+        return os.stat(self._local_path).st_dev == disk.nearest_folder(path).stat().st_dev
+
+    @property
+    def wanted(self) -> Path:
+        """The empty file that a repair leaves in place of a damaged archive, so that the build brings it again.
+
+        An archive that is merely gone is not missed: a user may delete it after the build.
+        """
+        return self.dataset / f"{self.archive.local_name}.wanted"
+
     def run(self) -> None:
         """Download, resume or link the archive, and verify it."""
         from luigi_ilsvrc import download
@@ -58,16 +90,21 @@ class DownloadTask(ILSVRCTask):
                 self.source,
                 self.archive.name,
                 Path(self.output().path),
-                md5=self._md5(),
+                md5=self.md5(),
                 credentials=self._credentials(),
                 progress=progress,
                 attempts=self.attempts,
                 timeout=self.timeout,
             )
+            self.wanted.unlink(missing_ok=True)
         finally:
             progress.close()
 
-    def _md5(self) -> str | None:
+    def md5(self) -> str | None:
+        """Return the archive's MD5 sum, 32 hexadecimal digits; None where checksums are switched off.
+
+        Raises a `BuildError` where the file of checksums has none for it.
+        """
         from luigi_ilsvrc import download
 
         checksums = self._supplied()["checksums"]
@@ -111,3 +148,6 @@ class DownloadBoundingBoxes(DownloadTask):
 
     archive = archives.BOUNDING_BOXES
     priority = 80
+
+
+DOWNLOADS: tuple[type[DownloadTask], ...] = (DownloadTrain, DownloadValidation, DownloadBoundingBoxes)

@@ -48,7 +48,9 @@ class IndexTask(OutputTask):
         return self.dataset / "index" / name
 
     def _is_of_folders(self) -> bool:
-        return not self._directory(self.split).exists() and not self.archive.exists() and self.has_folders()
+        if self._directory(self.split).exists() or self.archive.exists() or self.clone(self.download).wanted.exists():
+            return False
+        return self.has_folders()
 
     def requires(self) -> list[luigi.Task]:
         """Require the archive, unless class folders are there instead."""

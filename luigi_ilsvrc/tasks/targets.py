@@ -1,6 +1,7 @@
 """Outputs that are whole when they exist, however many processes make them and whenever they die."""
 
 import fcntl
+import logging
 import os
 import shutil
 from collections.abc import Iterator
@@ -8,6 +9,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import luigi
+
+logger = logging.getLogger("luigi-interface")
 
 SUFFIX = ".partial"
 
@@ -26,7 +29,8 @@ class WholeTarget(luigi.LocalTarget):
 
         A second process waits here until the first is done. It must then look whether the output exists already.
         """
-        self.makedirs()
+        # Not self.makedirs(), which keeps quiet about what went wrong.
+        os.makedirs(os.path.dirname(self.path), exist_ok=True)
         path = Path(f"{self.path}{SUFFIX}")
         with self._locked(path):
             self._clear(path)
@@ -45,7 +49,7 @@ class WholeTarget(luigi.LocalTarget):
         while True:
             descriptor = self._open(path)
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
+                _wait_for_lock(descriptor, path)
                 if self._is_at(descriptor, path):
                     yield
                     return
@@ -89,3 +93,14 @@ class WholeDirectoryTarget(WholeTarget):
 
     def _remove(self, path: Path) -> None:
         shutil.rmtree(path)
+
+
+def _wait_for_lock(descriptor: int, path: Path) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        logger.info("another process is writing %s: waiting for it", path)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    except OSError as error:
+        # Lustre without -o flock, some FUSE file systems: a build by one process is still fine there.
+        logger.info("cannot lock %s (%s): make sure that no other process builds here", path, error.strerror)

@@ -107,6 +107,11 @@ class ShardCounts(ILSVRCTask):
         default=128, config_path=setting("validation_shards"), description="how many shards the validation images make"
     )
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many shards each split has."""
+        return {TRAIN: self.train_shards, VALIDATION: self.validation_shards}
+
 
 class TFRecords(ShardCounts, luigi.WrapperTask):
     """All shards of both splits."""
@@ -119,7 +124,7 @@ class TFRecords(ShardCounts, luigi.WrapperTask):
         """Require each shard."""
         return [
             self.clone(TFRecordShard, split=split, num_shards=num_shards, shard=shard)
-            for split, num_shards in ((TRAIN, self.train_shards), (VALIDATION, self.validation_shards))
+            for split, num_shards in self.counts.items()
             for shard in range(num_shards)
         ]
 

@@ -1,0 +1,1 @@
+"""What has to be broken on purpose: archives, disks, processes."""

@@ -1,0 +1,100 @@
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from luigi_ilsvrc.archives import BOUNDING_BOXES, TRAIN, VALIDATION
+from tests.reliability.disks import mounted, remount
+from tests.running import contents, luigi, times
+
+QUICK = ("--tfrecords", "false")
+
+
+@pytest.fixture(scope="module")
+def built(ilsvrc: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    data_dir = tmp_path_factory.mktemp("plain")
+    status, output = luigi("BuildAll", "--data-dir", data_dir, "--source", ilsvrc, *QUICK)
+    assert status == 0, output
+    return data_dir
+
+
+def test_a_read_only_source_on_another_file_system_is_copied_and_left_alone(
+    ilsvrc: Path, built: Path, tmp_path: Path
+) -> None:
+    with mounted(tmp_path / "source", "8m") as source:
+        shutil.copytree(ilsvrc, source, dirs_exist_ok=True)
+        remount(source, "ro")
+        before = times(source)
+        status, output = luigi("BuildAll", "--data-dir", tmp_path / "data", "--source", source, *QUICK)
+        assert status == 0, output
+        assert times(source) == before
+    assert contents(tmp_path / "data") == contents(built)
+
+
+def test_archives_and_tables_behind_symbolic_links_are_followed(ilsvrc: Path, built: Path, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    for name in os.listdir(ilsvrc):
+        (source / name).symlink_to(ilsvrc / name)
+    (tmp_path / "link").symlink_to(source)
+    status, output = luigi("BuildAll", "--data-dir", tmp_path / "data", "--source", tmp_path / "link", *QUICK)
+    assert status == 0, output
+    assert contents(tmp_path / "data") == contents(built)
+    for archive in (TRAIN, VALIDATION, BOUNDING_BOXES):
+        assert not (tmp_path / "data" / "ilsvrc2012" / archive.local_name).is_symlink()
+
+
+def test_a_source_is_never_changed_by_what_is_built_from_its_links(ilsvrc: Path, built: Path) -> None:
+    assert (built / "ilsvrc2012" / TRAIN.local_name).samefile(ilsvrc / TRAIN.name)
+    status, output = luigi("BuildAll", "--data-dir", built, "--source", ilsvrc, *QUICK)
+    assert status == 0, output
+    sums = [line.split() for line in (ilsvrc / "MD5SUMS").read_text().splitlines()]
+    assert {name: md5 for md5, name in sums}.items() <= contents(ilsvrc).items()
+
+
+# Places that cannot be written ---------------------------------------------------------------------------------------
+
+
+def assert_said_at_once(data_dir: Path, source: Path, named: Path, reason: str) -> None:
+    status, output = luigi("BuildAll", "--data-dir", data_dir, "--source", source, *QUICK)
+    assert status == 35, output
+    [error] = [line for line in output.splitlines() if line.startswith("ERROR: ")]
+    assert error == f"ERROR: {named}: {reason}; make it writable, or choose another folder with --data-dir"
+    assert "Traceback" not in output
+    assert "running   " not in output
+
+
+def test_a_read_only_data_dir_is_said_at_once(ilsvrc: Path, tmp_path: Path) -> None:
+    with mounted(tmp_path / "disk", "8m") as disk:
+        remount(disk, "ro")
+        assert_said_at_once(disk / "new", ilsvrc, disk / "new", "Read-only file system")
+        assert_said_at_once(disk, ilsvrc, disk, "Read-only file system")
+
+
+def test_a_data_dir_without_permission_is_said_at_once(ilsvrc: Path, tmp_path: Path) -> None:
+    data_dir = tmp_path / "data"
+    data_dir.mkdir(mode=0o500)
+    if os.access(data_dir, os.W_OK):
+        pytest.skip("root may write everywhere")
+    assert_said_at_once(data_dir, ilsvrc, data_dir, "Permission denied")
+
+
+def test_a_file_in_the_place_of_the_data_dir_is_said_at_once(ilsvrc: Path, tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("a file")
+    assert_said_at_once(tmp_path / "data", ilsvrc, tmp_path / "data", "Not a directory")
+
+
+def test_a_data_dir_that_is_a_broken_link_is_said_at_once(ilsvrc: Path, tmp_path: Path) -> None:
+    (tmp_path / "data").symlink_to("nowhere")
+    assert_said_at_once(tmp_path / "data", ilsvrc, tmp_path / "data", "Not a directory")
+
+
+def test_a_complete_data_set_may_be_read_only(ilsvrc: Path, built: Path, tmp_path: Path) -> None:
+    with mounted(tmp_path / "disk", "8m") as disk:
+        shutil.copytree(built, disk, dirs_exist_ok=True)
+        (disk / "bounding_boxes.csv.partial").write_text("of a process that was killed")
+        remount(disk, "ro")
+        status, output = luigi("BuildAll", "--data-dir", disk, "--source", ilsvrc, *QUICK)
+        assert (status, "Did not run any tasks" in output) == (0, True), output
+        assert f"cannot remove {disk}/bounding_boxes.csv.partial: Read-only file system" in output
