@@ -6,6 +6,15 @@ from luigi_ilsvrc.tasks.downloads import DownloadBoundingBoxes, DownloadTrain, D
 from luigi_ilsvrc.tasks.extraction import ExtractBoundingBoxes, ExtractTrainPerSynset, SortValidation, TrainImages
 from luigi_ilsvrc.tasks.image_index import IndexTrain, IndexValidation
 from luigi_ilsvrc.tasks.tfrecords import PlanShards, TFRecords, TFRecordShard
+from luigi_ilsvrc.tasks.verification import (
+    VerifyAnnotations,
+    VerifyArchive,
+    VerifyBuild,
+    VerifyIndex,
+    VerifyShard,
+    VerifySynset,
+    VerifyValidation,
+)
 
 __all__ = [
     "BoundingBoxCSV",
@@ -22,4 +31,11 @@ __all__ = [
     "TFRecordShard",
     "TFRecords",
     "TrainImages",
+    "VerifyAnnotations",
+    "VerifyArchive",
+    "VerifyBuild",
+    "VerifyIndex",
+    "VerifyShard",
+    "VerifySynset",
+    "VerifyValidation",
 ]

@@ -15,7 +15,17 @@ _LAST_LINE = "manifest"
 
 
 class ManifestError(BuildError):
-    """A manifest is missing or damaged itself."""
+    """A manifest is missing or damaged itself.
+
+    Attributes
+    ----------
+    intact : Manifest or None
+        What it said, where one of its two copies is whole.
+    """
+
+    def __init__(self, message: str, intact: "Manifest | None" = None) -> None:
+        super().__init__(message)
+        self.intact = intact
 
 
 class Entry(NamedTuple):
@@ -54,12 +64,15 @@ def _read_entry(path: Path) -> Entry:
 
 
 def write_manifest(manifest: Mapping[str, Entry], path: Path) -> None:
-    """Write a manifest: a CSV of path, size and CRC-32, sorted, with a last line that vouches for those before it."""
+    """Write a manifest: a CSV of path, size and CRC-32, sorted, with a last line that vouches for those before it.
+
+    All of it stands there twice: where a byte of it is damaged, the other copy still tells what else is.
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerows((name, entry.size, f"{entry.crc32:08x}") for name, entry in sorted(manifest.items()))
     body = text.getvalue().encode()
-    path.write_bytes(body + _vouch(body))
+    path.write_bytes(2 * (body + _vouch(body)))
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -74,9 +87,17 @@ def read_manifest(path: Path) -> Manifest:
         contents = path.read_bytes()
     except FileNotFoundError as error:
         raise ManifestError(f"{path} is missing") from error
-    body = contents[: contents.rstrip(b"\n").rfind(b"\n") + 1]
-    if contents != body + _vouch(body):
-        raise ManifestError(f"{path} is damaged")
+    half = len(contents) // 2
+    copies = [_parse(copy) for copy in (contents[:half], contents[half:])]
+    if copies[0] is None or copies[0] != copies[1]:
+        raise ManifestError(f"{path} is damaged", intact=next((copy for copy in copies if copy is not None), None))
+    return copies[0]
+
+
+def _parse(copy: bytes) -> Manifest | None:
+    body = copy[: copy.rstrip(b"\n").rfind(b"\n") + 1]
+    if copy != body + _vouch(body):
+        return None
     return {name: Entry(int(size), int(crc32, 16)) for name, size, crc32 in csv.reader(body.decode().splitlines())}
 
 

@@ -1,0 +1,92 @@
+"""Flips a byte in each of many random files of a build, and shows that VerifyBuild names exactly these.
+
+    python -m tests.reliability.flip [--files 20] [--seed N]
+
+A miniature is built in a temporary folder, damaged, verified, repaired and built again. The exit status is 0 where the
+flipped files are named, no others, and the build equals the original again.
+"""
+
+import argparse
+import random
+import re
+import sys
+import tempfile
+from pathlib import Path
+
+from luigi_ilsvrc import miniature
+from tests.running import SHARDS, contents, luigi
+
+_FINDING = re.compile(r"^ *(?:damaged|missing|extra|leftover) (\S+): ", re.MULTILINE)
+
+
+def output_files(data_dir: Path) -> list[Path]:
+    """Return every file of a build but those of its verifications."""
+    verifications = data_dir / "ilsvrc2012" / "verification"
+    return sorted(path for path in data_dir.rglob("*") if path.is_file() and verifications not in path.parents)
+
+
+def flip_a_byte(path: Path, rng: random.Random) -> None:
+    """Flip one bit of a file, or several of one byte; the file is a new one, as others may be links to the old."""
+    damaged = bytearray(path.read_bytes())
+    damaged[rng.randrange(len(damaged))] ^= rng.randrange(1, 256)
+    path.unlink()
+    path.write_bytes(damaged)
+
+
+def named(output: str) -> set[Path]:
+    """Return the files that VerifyBuild's error names."""
+    return {Path(path) for path in _FINDING.findall(output)}
+
+
+def build_contents(data_dir: Path) -> dict[str, str]:
+    """Return what `contents` does, without the verifications."""
+    return {path: md5 for path, md5 in contents(data_dir).items() if not path.startswith("ilsvrc2012/verification")}
+
+
+def _run(command: str, *arguments: object, expected: int) -> str:
+    status, output = luigi(command, *arguments, *SHARDS, "--workers", "2")
+    if status != expected:
+        sys.exit(f"{output}\n{command} ended with {status}, not {expected}")
+    return output
+
+
+def _check(directory: Path, files: int, seed: int) -> bool:
+    source, data_dir = directory / "miniature", directory / "data"
+    miniature.write(source, synsets=5, train_images=90, validation_images=25, xml_files=40, tiny=True)
+    options = ("--data-dir", data_dir, "--source", source)
+    _run("BuildAll", *options, expected=0)
+    original = build_contents(data_dir)
+    rng = random.Random(seed)
+    flipped = set(rng.sample(output_files(data_dir), files))
+    for path in sorted(flipped):
+        flip_a_byte(path, rng)
+    found = named(_run("VerifyBuild", *options, expected=30))
+    _run("VerifyBuild", *options, "--repair", "true", expected=30)
+    _run("BuildAll", *options, expected=0)
+    rebuilt = build_contents(data_dir)
+    differences = {path for path in {*original, *rebuilt} if original.get(path) != rebuilt.get(path)}
+    print(
+        f"{len(flipped & found)} of {files} named, {len(found - flipped)} others, "
+        f"{len(differences)} differences after repair"
+    )
+    for title, paths in (("not named", flipped - found), ("named", found - flipped), ("different", differences)):
+        for line in sorted(map(str, paths)):
+            print(f"{title}: {line}")
+    return found == flipped and not differences
+
+
+def main() -> None:
+    """Run the check."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--files", type=int, default=20, help="how many (default: %(default)s)")
+    parser.add_argument(
+        "--seed", type=int, default=random.randrange(1 << 32), help="which (default: other ones each time)"
+    )
+    arguments = parser.parse_args()
+    print(f"seed {arguments.seed}")
+    with tempfile.TemporaryDirectory() as directory:
+        sys.exit(0 if _check(Path(directory), arguments.files, arguments.seed) else 1)
+
+
+if __name__ == "__main__":
+    main()
