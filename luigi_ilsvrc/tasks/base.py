@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 from typing import Any, ClassVar
+from urllib.parse import urlsplit
 
 import luigi
 from luigi.parameter import ConfigPath, ParameterVisibility
@@ -67,22 +68,21 @@ class LocationParameter(luigi.Parameter):
         self._words = words
 
     def normalize(self, x: Any) -> str:
-        """Return the URL without a final slash, the word, or the absolute path."""
+        """Return the URL without a final slash, the word, or the absolute path.
+
+        Raises `ParameterError` where the URL holds a user name: parameters are sent to the scheduler and shown.
+        """
         location = str(x)
         if location in self._words:
             return location
-        return location.rstrip("/") if "://" in location else _absolute(location)
-
-
-def source_parameter(visibility: ParameterVisibility) -> LocationParameter:
-    """Make the parameter that says where the archives come from: no task's identity, and shown where it matters."""
-    return LocationParameter(
-        default=archives.SOURCE,
-        config_path=setting("source"),
-        significant=False,
-        visibility=visibility,
-        description="a URL prefix or a directory that holds the archives under their official names",
-    )
+        if "://" not in location:
+            return _absolute(location)
+        if urlsplit(location).username is not None:
+            raise ParameterError(
+                "the URL holds a user name, and parameters are shown to everybody: take it out, and set "
+                "IMAGENET_USERNAME and IMAGENET_ACCESS_KEY in the environment"
+            )
+        return location.rstrip("/")
 
 
 class ILSVRCTask(luigi.Task):
@@ -96,7 +96,13 @@ class ILSVRCTask(luigi.Task):
         config_path=setting("data_dir"),
         description="where the outputs go",
     )
-    source = source_parameter(ParameterVisibility.HIDDEN)
+    source = LocationParameter(
+        default=archives.SOURCE,
+        config_path=setting("source"),
+        significant=False,
+        visibility=ParameterVisibility.HIDDEN,
+        description="a URL prefix or a directory that holds the archives under their official names",
+    )
     checksums = LocationParameter(
         words=(OFFICIAL, NO_CHECKSUMS),
         default=OFFICIAL,

@@ -11,7 +11,7 @@ from luigi.parameter import ParameterVisibility
 from luigi_ilsvrc import archives, disk
 from luigi_ilsvrc.archives import Archive
 from luigi_ilsvrc.errors import BuildError
-from luigi_ilsvrc.tasks.base import NO_CHECKSUMS, OFFICIAL, ILSVRCTask, setting, source_parameter
+from luigi_ilsvrc.tasks.base import NO_CHECKSUMS, OFFICIAL, ILSVRCTask, setting
 from luigi_ilsvrc.tasks.reporting import TaskProgress
 from luigi_ilsvrc.tasks.targets import SUFFIX
 
@@ -29,7 +29,6 @@ class DownloadTask(ILSVRCTask):
     worker_timeout = 0
     """A download takes the time it takes: it has time-outs of its own."""
 
-    source = source_parameter(ParameterVisibility.PUBLIC)
     attempts = luigi.IntParameter(
         default=8,
         config_path=setting("attempts"),

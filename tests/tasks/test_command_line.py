@@ -204,6 +204,14 @@ def test_a_parameter_that_makes_no_sense_is_refused(
     assert message in the_error(output)
 
 
+def test_an_account_in_the_source_is_refused_without_being_repeated(data_dir: Path) -> None:
+    status, output = luigi("BuildAll", "--data-dir", data_dir, "--source", "https://somebody:secret@example.org/x")
+    assert status == 40
+    assert "IMAGENET_USERNAME and IMAGENET_ACCESS_KEY" in the_error(output)
+    assert "somebody" not in output
+    assert "secret" not in output
+
+
 def test_a_shard_that_does_not_exist_is_refused(ilsvrc: Path, data_dir: Path) -> None:
     shard = ("TFRecordShard", "--split", "train", "--shard", "8", "--num-shards", "8")
     status, output = luigi(*shard, "--data-dir", data_dir, "--source", ilsvrc)

@@ -80,6 +80,11 @@ def test_a_task_travels_to_another_host_with_all_that_it_needs(build: BuildAll, 
     assert loaded.unique_synsets == str(ilsvrc / "unique_synsets.txt")
 
 
+def test_the_web_view_shows_what_tells_tasks_apart_and_nothing_else(build: BuildAll) -> None:
+    for task in all_tasks(build):
+        assert task.to_str_params(only_public=True) == task.to_str_params(only_significant=True)  # type: ignore[attr-defined]
+
+
 def test_no_task_has_a_parameter_for_credentials(build: BuildAll) -> None:
     names = {name for task in all_tasks(build) for name in task.to_str_params()}  # type: ignore[attr-defined]
     assert not {name for name in names if "user" in name or "key" in name.replace("english_key", "")}
