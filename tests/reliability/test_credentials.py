@@ -1,0 +1,95 @@
+import base64
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+from tests.running import SHARDS, luigid, start_luigi
+
+USERNAME = "somebody-special"
+ACCESS_KEY = "very%secret-key"
+SECRETS = [
+    secret.encode()
+    for secret in (USERNAME, ACCESS_KEY, base64.b64encode(f"{USERNAME}:{ACCESS_KEY}".encode()).decode().rstrip("="))
+]
+
+
+class _AccountsOnly(SimpleHTTPRequestHandler):
+    """Serves a folder to one account, as image-net.org does."""
+
+    def do_GET(self) -> None:
+        expected = "Basic " + base64.b64encode(f"{USERNAME}:{ACCESS_KEY}".encode()).decode()
+        if self.headers.get("Authorization") == expected:
+            return super().do_GET()
+        self.send_response(401)
+        self.send_header("WWW-Authenticate", 'Basic realm="ImageNet"')
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+@contextmanager
+def accounts_only(directory: Path) -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(_AccountsOnly, directory=str(directory))) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def command_lines() -> Iterator[bytes]:
+    """What ``ps`` shows to everybody."""
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            yield path.read_bytes()
+        except OSError:
+            continue
+
+
+def test_after_a_build_that_needed_an_account_it_is_found_nowhere(ilsvrc: Path, tmp_path: Path) -> None:
+    data_dir = tmp_path / "data"
+    tables = ("unique_synsets", "validation_synset_labels", "synset_english_key")
+    given = [word for name in tables for word in (f"--{name.replace('_', '-')}", ilsvrc / f"{name}.txt")]
+    shown: list[bytes] = []
+    with accounts_only(ilsvrc) as url, luigid(tmp_path) as port:
+        build = start_luigi(
+            *("BuildAll", "--data-dir", data_dir, "--source", url, "--checksums", ilsvrc / "MD5SUMS", *given, *SHARDS),
+            *("--scheduler-host", "127.0.0.1", "--scheduler-port", port, "--workers", "2", "--log-level", "DEBUG"),
+            IMAGENET_USERNAME=USERNAME,
+            IMAGENET_ACCESS_KEY=ACCESS_KEY,
+        )
+        said: list[str] = []
+        reader = threading.Thread(target=lambda: said.append(build.communicate(timeout=120)[0]))
+        reader.start()
+        while reader.is_alive():
+            shown += command_lines()
+            time.sleep(0.1)
+        assert build.returncode == 0, said
+        for call in ("task_list?data={%22status%22:%22DONE%22,%22upstream_status%22:%22%22}", "graph", "worker_list"):
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/{call}") as page:
+                shown.append(page.read())
+    # luigid writes its state when it ends.
+    shown += [(tmp_path / "luigid.pickle").read_bytes(), said[0].encode()]
+    shown += [path.read_bytes() for path in data_dir.rglob("*") if path.is_file()]
+    assert sum(b"DownloadTrain" in text for text in shown) > 3
+    assert [secret for secret in SECRETS if any(secret in text for text in shown)] == []
+
+
+def test_an_account_that_is_refused_is_not_in_the_error(ilsvrc: Path, tmp_path: Path) -> None:
+    with accounts_only(ilsvrc) as url:
+        build = start_luigi(
+            *("DownloadTrain", "--data-dir", tmp_path, "--source", url, "--local-scheduler", "--log-level", "DEBUG"),
+            IMAGENET_USERNAME="wrong-name",
+            IMAGENET_ACCESS_KEY="wrong-key",
+        )
+        output, _ = build.communicate(timeout=60)
+    assert build.returncode == 30
+    assert "401" in output
+    assert "wrong-name" not in output
+    assert "wrong-key" not in output
