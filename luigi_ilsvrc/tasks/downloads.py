@@ -2,6 +2,7 @@
 
 import logging
 import os
+from configparser import InterpolationError
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -120,12 +121,20 @@ class DownloadTask(ILSVRCTask):
     def _credentials(self) -> "Credentials | None":
         from luigi_ilsvrc import download
 
-        config = luigi.configuration.get_config()
         return download.find_credentials(
             self.source,
-            os.environ.get("IMAGENET_USERNAME") or config.get("ilsvrc", "username", None),
-            os.environ.get("IMAGENET_ACCESS_KEY") or config.get("ilsvrc", "access_key", None),
+            os.environ.get("IMAGENET_USERNAME") or _configured("username"),
+            os.environ.get("IMAGENET_ACCESS_KEY") or _configured("access_key"),
         )
+
+
+def _configured(name: str) -> str | None:
+    config = luigi.configuration.get_config()
+    try:
+        return config.get("ilsvrc", name, None)
+    except InterpolationError:
+        # A key may hold a %, and the exception would quote it.
+        return config.get("ilsvrc", name, None, raw=True)
 
 
 class DownloadTrain(DownloadTask):

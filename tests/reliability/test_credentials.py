@@ -9,7 +9,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from tests.running import SHARDS, luigid, start_luigi
+from tests.running import SHARDS, luigi, luigid, start_luigi
 
 USERNAME = "somebody-special"
 ACCESS_KEY = "very%secret-key"
@@ -93,3 +93,12 @@ def test_an_account_that_is_refused_is_not_in_the_error(ilsvrc: Path, tmp_path: 
     assert "401" in output
     assert "wrong-name" not in output
     assert "wrong-key" not in output
+
+
+def test_an_account_in_the_configuration_may_hold_any_character(ilsvrc: Path, tmp_path: Path) -> None:
+    config = tmp_path / "luigi.cfg"
+    config.write_text(f"[ilsvrc]\nusername = {USERNAME}\naccess_key = {ACCESS_KEY}\nchecksums = {ilsvrc}/MD5SUMS\n")
+    with accounts_only(ilsvrc) as url:
+        status, output = luigi("DownloadTrain", "--data-dir", tmp_path / "data", "--source", url, config=config)
+    assert ACCESS_KEY not in output
+    assert (tmp_path / "data" / "ilsvrc2012" / "training_images.tar").exists(), (status, output)
