@@ -1,8 +1,10 @@
+import shutil
 from pathlib import Path
 
 import pytest
 
 from luigi_ilsvrc import miniature
+from tests.running import QUICK, SHARDS, luigi
 
 
 @pytest.fixture(scope="session")
@@ -11,3 +13,27 @@ def ilsvrc(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("miniature")
     miniature.write(directory, synsets=5, train_images=90, validation_images=25, xml_files=40, tiny=True)
     return directory
+
+
+def _build(ilsvrc: Path, data_dir: Path, *options: str) -> Path:
+    status, output = luigi("BuildAll", "--data-dir", data_dir, "--source", ilsvrc, *options)
+    assert status == 0, output
+    return data_dir
+
+
+@pytest.fixture(scope="session")
+def built(ilsvrc: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data set built from the miniature, undisturbed, by one worker process: read it, do not change it."""
+    return _build(ilsvrc, tmp_path_factory.mktemp("built"), *SHARDS)
+
+
+@pytest.fixture(scope="session")
+def built_without_shards(ilsvrc: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same without shards, which saves importing tensorflow: read it, do not change it."""
+    return _build(ilsvrc, tmp_path_factory.mktemp("without-shards"), *QUICK)
+
+
+@pytest.fixture
+def data_dir(built: Path, tmp_path: Path) -> Path:
+    """A copy of the built data set, to be changed."""
+    return Path(shutil.copytree(built, tmp_path / "data", copy_function=shutil.copy2))

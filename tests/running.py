@@ -15,6 +15,7 @@ from threading import Thread
 
 PROJECT = Path(__file__).parents[1]
 SHARDS = ("--train-shards", "8", "--validation-shards", "3")
+QUICK = ("--tfrecords", "false")
 
 
 def start_luigi(

@@ -85,6 +85,17 @@ class LocationParameter(luigi.Parameter):
         return location.rstrip("/")
 
 
+def _table_parameter(name: str, description: str) -> LocationParameter:
+    return LocationParameter(
+        words=(PACKAGED,),
+        default=PACKAGED,
+        config_path=setting(name),
+        significant=False,
+        visibility=ParameterVisibility.HIDDEN,
+        description=description,
+    )
+
+
 class ILSVRCTask(luigi.Task):
     """A task of the build of one data set.
 
@@ -111,30 +122,11 @@ class ILSVRCTask(luigi.Task):
         visibility=ParameterVisibility.HIDDEN,
         description=f"{OFFICIAL}, a path to an md5sum file, or {NO_CHECKSUMS}",
     )
-    unique_synsets = LocationParameter(
-        words=(PACKAGED,),
-        default=PACKAGED,
-        config_path=setting("unique_synsets"),
-        significant=False,
-        visibility=ParameterVisibility.HIDDEN,
-        description="a table of synsets, one a line",
+    unique_synsets = _table_parameter("unique_synsets", "a table of synsets, one a line")
+    validation_synset_labels = _table_parameter(
+        "validation_synset_labels", "a table of the validation images' synsets, one a line"
     )
-    validation_synset_labels = LocationParameter(
-        words=(PACKAGED,),
-        default=PACKAGED,
-        config_path=setting("validation_synset_labels"),
-        significant=False,
-        visibility=ParameterVisibility.HIDDEN,
-        description="a table of the validation images' synsets, one a line",
-    )
-    synset_english_key = LocationParameter(
-        words=(PACKAGED,),
-        default=PACKAGED,
-        config_path=setting("synset_english_key"),
-        significant=False,
-        visibility=ParameterVisibility.HIDDEN,
-        description="a table of <synset><TAB><words>",
-    )
+    synset_english_key = _table_parameter("synset_english_key", "a table of <synset><TAB><words>")
 
     unit: ClassVar[str] = "images"
     """What the task's progress counts."""

@@ -18,15 +18,6 @@ FIGURES = re.compile(r"[\d,]+ bytes are needed on its disk, [\d,]+ are free ther
 PAGE = 4096
 
 
-@pytest.fixture(scope="module")
-def built(ilsvrc: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A build on a large disk: read it, do not change it."""
-    data_dir = tmp_path_factory.mktemp("roomy")
-    status, output = luigi("BuildAll", "--data-dir", data_dir, "--source", ilsvrc, *SHARDS)
-    assert status == 0, output
-    return data_dir
-
-
 # Before anything is written ------------------------------------------------------------------------------------------
 
 

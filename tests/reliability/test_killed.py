@@ -15,20 +15,9 @@ import pytest
 
 from luigi_ilsvrc.archives import TRAIN
 from tests.reliability.kill import Build, Tormentor, leftovers, wait_until
-from tests.running import SHARDS, contents, luigi
+from tests.running import QUICK, SHARDS, contents, luigi
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="processes are found in /proc")
-
-QUICK = ("--tfrecords", "false")
-
-
-@pytest.fixture(scope="module")
-def built(ilsvrc: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An undisturbed build: read it, do not change it."""
-    data_dir = tmp_path_factory.mktemp("undisturbed")
-    status, output = luigi("BuildAll", "--data-dir", data_dir, "--source", ilsvrc, *QUICK)
-    assert status == 0, output
-    return data_dir
 
 
 class SlowHandler(SimpleHTTPRequestHandler):
@@ -76,7 +65,7 @@ def downloading(ilsvrc: Path, data_dir: Path, *options: str) -> Iterator[Build]:
 @pytest.mark.parametrize("workers", ["1", "2"])
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_a_killed_worker_leaves_no_process_behind_and_the_next_run_completes(
-    ilsvrc: Path, built: Path, tmp_path: Path, number: int, workers: str
+    ilsvrc: Path, built_without_shards: Path, tmp_path: Path, number: int, workers: str
 ) -> None:
     data_dir = tmp_path / "data"
     with downloading(ilsvrc, data_dir, "--workers", workers) as build:
@@ -85,10 +74,12 @@ def test_a_killed_worker_leaves_no_process_behind_and_the_next_run_completes(
         assert build.is_gone(within=10), build.said()
     status, output = luigi("BuildAll", "--data-dir", data_dir, "--source", ilsvrc, *QUICK)
     assert status == 0, output
-    assert contents(data_dir) == contents(built)
+    assert contents(data_dir) == contents(built_without_shards)
 
 
-def test_the_killed_child_of_a_worker_fails_its_task_alone(ilsvrc: Path, built: Path, tmp_path: Path) -> None:
+def test_the_killed_child_of_a_worker_fails_its_task_alone(
+    ilsvrc: Path, built_without_shards: Path, tmp_path: Path
+) -> None:
     data_dir = tmp_path / "data"
     with downloading(ilsvrc, data_dir, "--workers", "2") as build:
         assert wait_until(lambda: len(build.children()) == 2, 10)
@@ -97,7 +88,7 @@ def test_the_killed_child_of_a_worker_fails_its_task_alone(ilsvrc: Path, built: 
         assert wait_until(lambda: "died unexpectedly with exit code -9" in build.said(), 10), build.said()
     status, output = luigi("BuildAll", "--data-dir", data_dir, "--source", ilsvrc, *QUICK)
     assert status == 0, output
-    assert contents(data_dir) == contents(built)
+    assert contents(data_dir) == contents(built_without_shards)
 
 
 def test_builds_killed_at_random_end_like_an_undisturbed_one(ilsvrc: Path, tmp_path: Path) -> None:
@@ -110,8 +101,8 @@ def test_builds_killed_at_random_end_like_an_undisturbed_one(ilsvrc: Path, tmp_p
 
 
 @pytest.fixture
-def data_dir(built: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(built, tmp_path / "data"))
+def data_dir(built_without_shards: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(built_without_shards, tmp_path / "data"))
 
 
 def build_again(data_dir: Path, source: Path) -> str:
@@ -120,7 +111,9 @@ def build_again(data_dir: Path, source: Path) -> str:
     return output
 
 
-def test_a_run_clears_what_was_killed_after_its_output_was_complete(data_dir: Path, built: Path, ilsvrc: Path) -> None:
+def test_a_run_clears_what_was_killed_after_its_output_was_complete(
+    data_dir: Path, built_without_shards: Path, ilsvrc: Path
+) -> None:
     dataset = data_dir / "ilsvrc2012"
     (data_dir / "bounding_boxes.csv.partial").write_text("half")
     (dataset / "training_images" / "n02105855.partial" / "deep").mkdir(parents=True)
@@ -133,7 +126,7 @@ def test_a_run_clears_what_was_killed_after_its_output_was_complete(data_dir: Pa
     output = build_again(data_dir, ilsvrc)
     assert "Did not run any tasks" in output
     (dataset / "tfrecords").rmdir()
-    assert contents(data_dir) == contents(built)
+    assert contents(data_dir) == contents(built_without_shards)
 
 
 def test_what_another_process_is_writing_is_not_cleared(data_dir: Path, ilsvrc: Path) -> None:

@@ -6,21 +6,11 @@ import pytest
 
 from luigi_ilsvrc.archives import BOUNDING_BOXES, TRAIN, VALIDATION
 from tests.reliability.disks import mounted, remount
-from tests.running import contents, luigi, times
-
-QUICK = ("--tfrecords", "false")
-
-
-@pytest.fixture(scope="module")
-def built(ilsvrc: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    data_dir = tmp_path_factory.mktemp("plain")
-    status, output = luigi("BuildAll", "--data-dir", data_dir, "--source", ilsvrc, *QUICK)
-    assert status == 0, output
-    return data_dir
+from tests.running import QUICK, contents, luigi, times
 
 
 def test_a_read_only_source_on_another_file_system_is_copied_and_left_alone(
-    ilsvrc: Path, built: Path, tmp_path: Path
+    ilsvrc: Path, built_without_shards: Path, tmp_path: Path
 ) -> None:
     with mounted(tmp_path / "source", "8m") as source:
         shutil.copytree(ilsvrc, source, dirs_exist_ok=True)
@@ -29,10 +19,12 @@ def test_a_read_only_source_on_another_file_system_is_copied_and_left_alone(
         status, output = luigi("BuildAll", "--data-dir", tmp_path / "data", "--source", source, *QUICK)
         assert status == 0, output
         assert times(source) == before
-    assert contents(tmp_path / "data") == contents(built)
+    assert contents(tmp_path / "data") == contents(built_without_shards)
 
 
-def test_archives_and_tables_behind_symbolic_links_are_followed(ilsvrc: Path, built: Path, tmp_path: Path) -> None:
+def test_archives_and_tables_behind_symbolic_links_are_followed(
+    ilsvrc: Path, built_without_shards: Path, tmp_path: Path
+) -> None:
     source = tmp_path / "source"
     source.mkdir()
     for name in os.listdir(ilsvrc):
@@ -40,14 +32,14 @@ def test_archives_and_tables_behind_symbolic_links_are_followed(ilsvrc: Path, bu
     (tmp_path / "link").symlink_to(source)
     status, output = luigi("BuildAll", "--data-dir", tmp_path / "data", "--source", tmp_path / "link", *QUICK)
     assert status == 0, output
-    assert contents(tmp_path / "data") == contents(built)
+    assert contents(tmp_path / "data") == contents(built_without_shards)
     for archive in (TRAIN, VALIDATION, BOUNDING_BOXES):
         assert not (tmp_path / "data" / "ilsvrc2012" / archive.local_name).is_symlink()
 
 
-def test_a_source_is_never_changed_by_what_is_built_from_its_links(ilsvrc: Path, built: Path) -> None:
-    assert (built / "ilsvrc2012" / TRAIN.local_name).samefile(ilsvrc / TRAIN.name)
-    status, output = luigi("BuildAll", "--data-dir", built, "--source", ilsvrc, *QUICK)
+def test_a_source_is_never_changed_by_what_is_built_from_its_links(ilsvrc: Path, built_without_shards: Path) -> None:
+    assert (built_without_shards / "ilsvrc2012" / TRAIN.local_name).samefile(ilsvrc / TRAIN.name)
+    status, output = luigi("BuildAll", "--data-dir", built_without_shards, "--source", ilsvrc, *QUICK)
     assert status == 0, output
     sums = [line.split() for line in (ilsvrc / "MD5SUMS").read_text().splitlines()]
     assert {name: md5 for md5, name in sums}.items() <= contents(ilsvrc).items()
@@ -90,9 +82,9 @@ def test_a_data_dir_that_is_a_broken_link_is_said_at_once(ilsvrc: Path, tmp_path
     assert_said_at_once(tmp_path / "data", ilsvrc, tmp_path / "data", "Not a directory")
 
 
-def test_a_complete_data_set_may_be_read_only(ilsvrc: Path, built: Path, tmp_path: Path) -> None:
+def test_a_complete_data_set_may_be_read_only(ilsvrc: Path, built_without_shards: Path, tmp_path: Path) -> None:
     with mounted(tmp_path / "disk", "8m") as disk:
-        shutil.copytree(built, disk, dirs_exist_ok=True)
+        shutil.copytree(built_without_shards, disk, dirs_exist_ok=True)
         (disk / "bounding_boxes.csv.partial").write_text("of a process that was killed")
         remount(disk, "ro")
         status, output = luigi("BuildAll", "--data-dir", disk, "--source", ilsvrc, *QUICK)

@@ -8,17 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.reliability.kill import Build, leftovers, wait_until
-from tests.running import contents, luigi
-
-QUICK = ("--tfrecords", "false")
-
-
-@pytest.fixture(scope="module")
-def built(ilsvrc: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    data_dir = tmp_path_factory.mktemp("alone")
-    status, output = luigi("BuildAll", "--data-dir", data_dir, "--source", ilsvrc, *QUICK)
-    assert status == 0, output
-    return data_dir
+from tests.running import QUICK, contents
 
 
 def start(ilsvrc: Path, data_dir: Path, name: str, *options: str) -> Build:
@@ -28,13 +18,13 @@ def start(ilsvrc: Path, data_dir: Path, name: str, *options: str) -> Build:
 
 
 def test_two_builds_in_one_place_without_a_common_scheduler_both_end_well(
-    ilsvrc: Path, built: Path, tmp_path: Path
+    ilsvrc: Path, built_without_shards: Path, tmp_path: Path
 ) -> None:
     data_dir = tmp_path / "data"
     builds = [start(ilsvrc, data_dir, f"with-{workers}", "--workers", workers) for workers in ("1", "2")]
     for build in builds:
         assert build.worker.wait(60) == 0, build.said()
-    assert contents(data_dir) == contents(built)
+    assert contents(data_dir) == contents(built_without_shards)
 
 
 @contextmanager
@@ -46,7 +36,9 @@ def held_up(data_dir: Path) -> Iterator[None]:
         yield
 
 
-def test_the_same_command_twice_says_that_the_other_is_at_work(ilsvrc: Path, built: Path, tmp_path: Path) -> None:
+def test_the_same_command_twice_says_that_the_other_is_at_work(
+    ilsvrc: Path, built_without_shards: Path, tmp_path: Path
+) -> None:
     data_dir = tmp_path / "data"
     with held_up(data_dir):
         first = start(ilsvrc, data_dir, "first")
@@ -55,26 +47,30 @@ def test_the_same_command_twice_says_that_the_other_is_at_work(ilsvrc: Path, bui
         assert second.worker.wait(60) == 10, second.said()
         assert f"Pid(s) {{{first.worker.pid}}} already running" in second.said()
     assert first.worker.wait(60) == 0, first.said()
-    assert contents(data_dir) == contents(built)
+    assert contents(data_dir) == contents(built_without_shards)
 
 
-def test_a_build_that_waits_for_another_process_says_so(ilsvrc: Path, built: Path, tmp_path: Path) -> None:
+def test_a_build_that_waits_for_another_process_says_so(
+    ilsvrc: Path, built_without_shards: Path, tmp_path: Path
+) -> None:
     data_dir = tmp_path / "data"
     with held_up(data_dir):
         build = start(ilsvrc, data_dir, "waiting")
         said = f"another process is writing {data_dir}/bounding_boxes.csv.partial: waiting for it"
         assert wait_until(lambda: said in build.said(), 30), build.said()
     assert build.worker.wait(60) == 0, build.said()
-    assert contents(data_dir) == contents(built)
+    assert contents(data_dir) == contents(built_without_shards)
 
 
 @pytest.mark.parametrize("lines", [5, 20, 45])
-def test_a_build_ends_well_beside_another_that_is_killed(ilsvrc: Path, built: Path, tmp_path: Path, lines: int) -> None:
+def test_a_build_ends_well_beside_another_that_is_killed(
+    ilsvrc: Path, built_without_shards: Path, tmp_path: Path, lines: int
+) -> None:
     data_dir = tmp_path / "data"
     killed, other = (start(ilsvrc, data_dir, f"with-{workers}", "--workers", workers) for workers in ("3", "2"))
     wait_until(lambda: killed.said().count("\n") > lines, 30)
     os.kill(killed.worker.pid, signal.SIGKILL)
     assert other.worker.wait(60) == 0, other.said()
     killed.end()
-    assert contents(data_dir) == contents(built)
+    assert contents(data_dir) == contents(built_without_shards)
     assert leftovers(data_dir) == []

@@ -14,21 +14,6 @@ from tests.running import SHARDS, contents, http_server, luigi, luigid, start_lu
 ARCHIVES = (TRAIN, VALIDATION, BOUNDING_BOXES)
 
 
-@pytest.fixture(scope="module")
-def built(ilsvrc: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data set built from the miniature by one worker process: read it, do not change it."""
-    data_dir = tmp_path_factory.mktemp("built")
-    status, output = luigi("BuildAll", "--data-dir", data_dir, "--source", ilsvrc, *SHARDS)
-    assert status == 0, output
-    return data_dir
-
-
-@pytest.fixture
-def data_dir(built: Path, tmp_path: Path) -> Path:
-    """A copy of the built data set, to be changed."""
-    return Path(shutil.copytree(built, tmp_path / "data", copy_function=shutil.copy2))
-
-
 @pytest.fixture
 def only_tables(ilsvrc: Path, tmp_path: Path) -> Path:
     """A source directory without the archives."""

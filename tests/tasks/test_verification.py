@@ -4,29 +4,12 @@ import re
 import shutil
 from pathlib import Path
 
-import pytest
-
 from luigi_ilsvrc.archives import BOUNDING_BOXES, TRAIN, VALIDATION
 from tests.reliability.flip import build_contents, flip_a_byte, named, output_files
 from tests.running import SHARDS, luigi, times
 
 DATE = ("--date", "2026-11-22")
 SEED = 2026
-
-
-@pytest.fixture(scope="module")
-def built(ilsvrc: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data set built from the miniature: read it, do not change it."""
-    data_dir = tmp_path_factory.mktemp("built")
-    status, output = luigi("BuildAll", "--data-dir", data_dir, "--source", ilsvrc, *SHARDS)
-    assert status == 0, output
-    return data_dir
-
-
-@pytest.fixture
-def data_dir(built: Path, tmp_path: Path) -> Path:
-    """A copy of the built data set, to be changed."""
-    return Path(shutil.copytree(built, tmp_path / "data", copy_function=shutil.copy2))
 
 
 def verify(data_dir: Path, ilsvrc: Path, *options: object) -> tuple[int, str]:
