@@ -4,12 +4,13 @@
 done with the bytes is not known here. Nothing is retried here either: `PassingError` says that it may help.
 """
 
+import copy
 import email.utils
 import itertools
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from http.client import HTTPException
@@ -129,6 +130,10 @@ class Reply:
     version: Version
     start: int
     pieces: Iterable[bytes | memoryview]
+    has_ranges: bool = False
+    """Whether the source is known to send any part of the file by itself."""
+    close: Callable[[], None] = lambda: None
+    """Ends the reply before its last byte."""
 
 
 def find(source: str, name: str, credentials: Credentials | None, timeout: float) -> "WebFile | LocalFile":
@@ -196,8 +201,8 @@ class LocalFile:
         self.address = str(self.path)
 
     @contextmanager
-    def open(self, start: int = 0, version: Version | None = None) -> Iterator[Reply]:
-        """Read from `start` on, or from 0 where the file is not `version` any more."""
+    def open(self, start: int = 0, version: Version | None = None, end: int | None = None) -> Iterator[Reply]:
+        """Read from `start` on, or from 0 where the file is not `version` any more; always to its end."""
         try:
             file = FileIO(self.path)
         except OSError as error:
@@ -234,19 +239,26 @@ class WebFile:
         self._name = name
         self._credentials = credentials
         self._timeout = timeout
-        self._session = requests.Session()
-        # Compressed on the way, neither lengths nor offsets would be the file's.
-        self._session.headers["Accept-Encoding"] = "identity"
+        self._session = _session()
         self._login: _Login = _as_nobody
+        self._response: requests.Response | None = None
+
+    def twin(self) -> "WebFile":
+        """Return the same file, to be asked for from another thread."""
+        twin = copy.copy(self)
+        twin._session = _session()
+        twin._response = None
+        return twin
 
     @contextmanager
-    def open(self, start: int = 0, version: Version | None = None) -> Iterator[Reply]:
-        """Ask for the bytes from `start` on, on condition that the file is still `version`.
+    def open(self, start: int = 0, version: Version | None = None, end: int | None = None) -> Iterator[Reply]:
+        """Ask for the bytes from `start` on, up to `end` if that is given, if the file is still `version`.
 
-        The reply may nevertheless start at another offset, or be of another version. Raises `PassingError` also while
-        the reply is read.
+        The reply may nevertheless start or end at another offset, or be of another version. Raises `PassingError` also
+        while the reply is read.
         """
-        with _network_errors(), closing(self._get(_range(start, version))) as response:
+        with _network_errors(), closing(self._get(_range(start, version, end))) as response:
+            self._response = response
             status = response.status_code
             if status == 200:
                 yield self._all(response)
@@ -256,6 +268,18 @@ class WebFile:
                 yield self._nothing_left(response, start)
             else:
                 raise self._refusal(response)
+
+    def hang_up(self) -> None:
+        """End the reply that another thread is waiting for; that thread gets a `PassingError` or the reply's end."""
+        response = self._response
+        if response is not None:
+            # There is nothing to shut down where the reply has just ended by itself.
+            with suppress(OSError, ValueError, RuntimeError):
+                response.raw.shutdown()
+
+    def close(self) -> None:
+        """Give back the connections that are kept for the next question."""
+        self._session.close()
 
     def _get(self, headers: dict[str, str]) -> requests.Response:
         response = self._follow(headers)
@@ -288,7 +312,8 @@ class WebFile:
     def _all(self, response: requests.Response) -> Reply:
         length = response.headers.get("Content-Length", "")
         version = self._version(response, int(length) if length.isdecimal() else None)
-        return Reply(version, 0, self._from_the_first(response))
+        has_ranges = response.headers.get("Accept-Ranges", "").lower() == "bytes"
+        return Reply(version, 0, self._from_the_first(response), has_ranges, response.close)
 
     def _part(self, response: requests.Response) -> Reply:
         span = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", ""))
@@ -296,7 +321,8 @@ class WebFile:
             raise PassingError("206 without a usable Content-Range: starting over", start_over=True)
         version = self._version(response, None if span[2] == "*" else int(span[2]))
         start = int(span[1])
-        return Reply(version, start, _body(response) if start else self._from_the_first(response))
+        pieces = _body(response) if start else self._from_the_first(response)
+        return Reply(version, start, pieces, True, response.close)
 
     def _nothing_left(self, response: requests.Response, start: int) -> Reply:
         span = re.fullmatch(r"bytes \*/(\d+)", response.headers.get("Content-Range", ""))
@@ -368,20 +394,30 @@ def _login(challenge: str, credentials: Credentials | None) -> _Login | None:
     return None
 
 
-def _range(start: int, version: Version | None) -> dict[str, str]:
-    """Return the headers that ask for the rest of one version only (RFC 9110, 13.1.5 and 14.2)."""
-    if not start:
+def _session() -> requests.Session:
+    session = requests.Session()
+    # Compressed on the way, neither lengths nor offsets would be the file's.
+    session.headers["Accept-Encoding"] = "identity"
+    return session
+
+
+def _range(start: int, version: Version | None, end: int | None) -> dict[str, str]:
+    """Return the headers that ask for a part of one version only (RFC 9110, 13.1.5 and 14.2)."""
+    if not start and end is None:
         return {}
     is_strong = version and version.etag and not version.etag.startswith("W/")
     validator = version and (version.etag if is_strong else version.modified)
-    return {"Range": f"bytes={start}-", **({"If-Range": validator} if validator else {})}
+    last = "" if end is None else end - 1
+    return {"Range": f"bytes={start}-{last}", **({"If-Range": validator} if validator else {})}
 
 
 def _body(response: requests.Response) -> Iterator[bytes]:
     # read1 and not read or iter_content: those wait until a piece is full, and lose what they had when the link breaks.
     # Undecoded, because a .tar.gz that a server labels "Content-Encoding: gzip" is wanted as it is.
     raw: Any = response.raw
-    return iter(lambda: raw.read1(CHUNK, decode_content=False), b"")
+    with _network_errors():
+        while piece := raw.read1(CHUNK, decode_content=False):
+            yield piece
 
 
 def _other_than_archive(name: str, content_type: str, head: bytes) -> str | None:

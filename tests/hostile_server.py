@@ -35,6 +35,8 @@ class HostileServer(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.body = body
         self.etag: str | None = '"first"'
+        self.accept_ranges: str | None = None
+        self.sent: list[int] = []
         self.script: list[Behaviour] = []
         self.requests: list[Request] = []
         self.over = threading.Event()
@@ -82,8 +84,7 @@ class Handler(BaseHTTPRequestHandler):
     def head(self, status: int, **headers: object) -> None:
         """Send the status and headers; underscores in names stand for hyphens, None leaves a header out."""
         self.send_response(status)
-        if self.server.etag:
-            headers = {"ETag": self.server.etag, **headers}
+        headers = {"ETag": self.server.etag, "Accept-Ranges": self.server.accept_ranges, **headers}
         for name, value in headers.items():
             if value is not None:
                 self.send_header(name.replace("_", "-"), str(value))
@@ -92,22 +93,24 @@ class Handler(BaseHTTPRequestHandler):
     def rest(self) -> tuple[int, bytes]:
         """Send the head of a right answer; return the offset asked for and the body from there on."""
         body = self.server.body
-        wanted = re.fullmatch(r"bytes=(\d+)-", self.headers["Range"] or "")
+        wanted = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers["Range"] or "")
         unchanged = self.headers["If-Range"] in (None, self.server.etag)
         if not wanted or not unchanged:
             self.head(200, Content_Length=len(body))
             return 0, body
-        start = int(wanted[1])
+        start, end = int(wanted[1]), int(wanted[2] or len(body) - 1) + 1
         if start >= len(body):
             self.head(416, Content_Range=f"bytes */{len(body)}", Content_Length=0)
             return start, b""
-        content_range = f"bytes {start}-{len(body) - 1}/{len(body)}"
-        self.head(206, Content_Length=len(body) - start, Content_Range=content_range)
-        return start, body[start:]
+        content_range = f"bytes {start}-{end - 1}/{len(body)}"
+        self.head(206, Content_Length=end - start, Content_Range=content_range)
+        return start, body[start:end]
 
 
 def serve(handler: Handler) -> None:
-    handler.wfile.write(handler.rest()[1])
+    _, rest = handler.rest()
+    handler.server.sent.append(len(rest))
+    handler.wfile.write(rest)
 
 
 def close_at(count: int) -> Behaviour:

@@ -128,6 +128,14 @@ class ILSVRCTask(luigi.Task):
     )
     synset_english_key = _table_parameter("synset_english_key", "a table of <synset><TAB><words>")
 
+    connections = CountParameter(
+        default=4,
+        config_path=setting("connections"),
+        significant=False,
+        visibility=ParameterVisibility.HIDDEN,
+        description="how many connections a download uses; 1 for servers that want it",
+    )
+
     unit: ClassVar[str] = "images"
     """What the task's progress counts."""
 

@@ -19,6 +19,9 @@ from luigi_ilsvrc.tasks.targets import SUFFIX
 if TYPE_CHECKING:
     from luigi_ilsvrc.download import Credentials
 
+_BLOCK = 512
+"""Bytes of a block in `os.stat_result`, whatever the file system's own are."""
+
 logger = logging.getLogger("luigi-interface")
 
 
@@ -62,7 +65,9 @@ class DownloadTask(ILSVRCTask):
         if path.exists() or (os.path.isfile(self._local_path) and self._may_be_linked(path)):
             return 0
         partial = path.with_name(f"{path.name}{SUFFIX}")
-        return max((self.size() or 0) - (partial.stat().st_size if partial.exists() else 0), 0)
+        # Not its length: between what several connections bring are gaps, which take no room yet.
+        there = partial.stat().st_blocks * _BLOCK if partial.exists() else 0
+        return max((self.size() or 0) - there, 0)
 
     @property
     def _local_path(self) -> str:
@@ -93,6 +98,7 @@ class DownloadTask(ILSVRCTask):
                 md5=self.md5(),
                 credentials=self._credentials(),
                 progress=progress,
+                connections=self.connections,
                 attempts=self.attempts,
                 timeout=self.timeout,
             )

@@ -13,7 +13,7 @@ from luigi_ilsvrc.tasks.targets import SUFFIX
 logger = logging.getLogger("luigi-interface")
 
 _ARCHIVES = {archive.local_name for archive in (archives.TRAIN, archives.VALIDATION, archives.BOUNDING_BOXES)}
-_RECORDS = (".json", ".link")
+_RECORDS = (".json", ".new", ".link")
 """What a download keeps beside its partial file."""
 
 

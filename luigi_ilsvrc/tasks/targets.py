@@ -1,7 +1,5 @@
 """Outputs that are whole when they exist, however many processes make them and whenever they die."""
 
-import fcntl
-import logging
 import os
 import shutil
 from collections.abc import Iterator
@@ -10,7 +8,7 @@ from pathlib import Path
 
 import luigi
 
-logger = logging.getLogger("luigi-interface")
+from luigi_ilsvrc.locks import wait_for_lock
 
 SUFFIX = ".partial"
 
@@ -49,7 +47,7 @@ class WholeTarget(luigi.LocalTarget):
         while True:
             descriptor = self._open(path)
             try:
-                _wait_for_lock(descriptor, path)
+                wait_for_lock(descriptor, path)
                 if self._is_at(descriptor, path):
                     yield
                     return
@@ -93,14 +91,3 @@ class WholeDirectoryTarget(WholeTarget):
 
     def _remove(self, path: Path) -> None:
         shutil.rmtree(path)
-
-
-def _wait_for_lock(descriptor: int, path: Path) -> None:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        logger.info("another process is writing %s: waiting for it", path)
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-    except OSError as error:
-        # Lustre without -o flock, some FUSE file systems: a build by one process is still fine there.
-        logger.info("cannot lock %s (%s): make sure that no other process builds here", path, error.strerror)

@@ -1,0 +1,31 @@
+from pathlib import Path
+
+import pytest
+
+from luigi_ilsvrc import BuildAll, DownloadTrain
+from luigi_ilsvrc.tasks.base import ParameterError
+
+
+def test_the_number_of_connections_reaches_the_downloads() -> None:
+    assert BuildAll(connections=8).clone(DownloadTrain).connections == 8
+
+
+def test_the_number_of_connections_changes_no_task() -> None:
+    assert DownloadTrain(connections=8).task_id == DownloadTrain(connections=1).task_id
+
+
+@pytest.mark.parametrize("connections", ["0", "-1"])
+def test_fewer_connections_than_one_are_refused(connections: str) -> None:
+    with pytest.raises(ParameterError, match="give 1 or more"):
+        BuildAll.from_str_params({"connections": connections})
+
+
+def test_gaps_in_a_partial_archive_are_still_to_come(tmp_path: Path) -> None:
+    download = DownloadTrain(data_dir=tmp_path)
+    size = download.size() or 0
+    partial = tmp_path / "ilsvrc2012" / "training_images.tar.partial"
+    partial.parent.mkdir()
+    with partial.open("wb") as file:
+        file.write(b"x" * 1_000_000)
+        file.truncate(10_000_000)
+    assert size - 2_000_000 < download.size_to_come() < size - 500_000
