@@ -68,12 +68,22 @@ def annotations_in_archive(archive: Path) -> Iterator[Annotation]:
 
 
 def annotations_in_folders(folders: Path) -> Iterator[Annotation]:
-    """Yield the annotations in ``<folders>/<synset>/<synset>_<n>.xml``, sorted; other files are passed over."""
-    for synset in sorted(os.listdir(folders)):
+    """Yield the annotations in ``<folders>/<synset>/<synset>_<n>.xml``, sorted; other files are passed over.
+
+    Raises
+    ------
+    ArchiveError
+        Where there is none.
+    """
+    found = False
+    for synset in sorted(path.name for path in folders.iterdir() if path.is_dir()):
         for name in sorted(os.listdir(folders / synset)):
             match = _MEMBER.fullmatch(f"{synset}/{name}")
             if match:
+                found = True
                 yield Annotation(synset, match.group(2), (folders / synset / name).read_bytes())
+    if not found:
+        raise ArchiveError(f"{folders}: there is no <synset>/<synset>_<n>.xml; delete the folder, or fill it")
 
 
 def extract_annotations(archive: Path, directory: Path, progress: Progress = unheard) -> Manifest:

@@ -26,6 +26,9 @@ BLOCK = 512
 _MOST_IN_MEMORY = 1 << 26
 """Bytes of one annotation, or of the records of a PAX header: a gzip file of a few MB can unpack to gigabytes."""
 
+_NAME = 100
+"""Bytes of a header's first field, the member's name."""
+
 _END = bytes(BLOCK)
 _REGULAR = (b"0", b"\0")
 _DIRECTORY = b"5"
@@ -473,11 +476,17 @@ class ImageReader:
         Raises
         ------
         ArchiveError
-            Where the file is gone, or shorter than the index says.
+            Where the file is gone, or is not what was indexed: another archive, or shorter than the index says.
         """
         descriptor = self._archive(location.file) if location.file.endswith(".tar") else None
         if descriptor is None:
             return self._read_file(location)
+        header = os.pread(descriptor, _NAME, location.offset - BLOCK)
+        if header.split(b"\0", 1)[0] != location.name.encode():
+            raise ArchiveError(
+                f"{self.describe(location)}: the archive is not the one that was indexed; delete the index folder "
+                "and what was built from it, and run the build again"
+            )
         data = os.pread(descriptor, location.size, location.offset)
         if len(data) < location.size:
             raise ArchiveError(f"{self.describe(location)}: the archive ends before the image does: truncated")
@@ -503,7 +512,8 @@ class ImageReader:
             data = path.read_bytes()
         except FileNotFoundError as error:
             raise ArchiveError(
-                f"{path} is gone, and {self._directory / location.file} does not hold it any more; run the build again"
+                f"{path} is gone, and so is {self._directory / location.file}; delete the folder {path.parent} and run "
+                "the build again: it brings the archive"
             ) from error
         if len(data) != location.size:
             raise ArchiveError(f"{path} has {len(data)} bytes, the index says {location.size}; extract it again")

@@ -252,3 +252,10 @@ def test_a_member_of_another_shape_is_refused(tmp_path: Path, name: str) -> None
 def test_an_archive_without_annotations_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ArchiveError, match="there is no annotation"):
         write_csv(tmp_path, {})
+
+
+def test_a_folder_without_annotations_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "Annotation" / "n02105855").mkdir(parents=True)
+    (tmp_path / ".DS_Store").touch()
+    with pytest.raises(ArchiveError, match=f"^{tmp_path}: there is no <synset>/<synset>_<n>.xml"):
+        list(boxes.annotations_in_folders(tmp_path))

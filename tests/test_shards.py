@@ -4,6 +4,7 @@ import itertools
 import random
 import subprocess
 import sys
+import tarfile
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -169,13 +170,15 @@ def test_the_bytes_of_an_example_repeat_in_another_process() -> None:
 
 
 def write_images(directory: Path, images: dict[str, bytes]) -> list[PlannedImage]:
-    """Put images one after the other into a file, as an archive does."""
-    offset, planned = 0, []
-    with (directory / "training_images.tar").open("wb") as file:
+    """Put images into an archive."""
+    path = directory / "training_images.tar"
+    with tarfile.open(path, "w") as tar:
         for name, encoded in images.items():
-            planned.append(PlannedImage(location(name, offset, len(encoded)), 1, "tench", []))
-            offset += file.write(encoded)
-    return planned
+            member = tarfile.TarInfo(name)
+            member.size = len(encoded)
+            tar.addfile(member, BytesIO(encoded))
+    with tarfile.open(path) as tar:
+        return [PlannedImage(location(member.name, member.offset_data, member.size), 1, "tench", []) for member in tar]
 
 
 def test_a_shard_is_read_back_in_order_by_tf_data(tmp_path: Path) -> None:

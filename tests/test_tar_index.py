@@ -402,6 +402,13 @@ def test_an_archive_cut_after_it_was_indexed_is_noticed(tmp_path: Path, archive:
         reader.read(tench)
 
 
+def test_another_archive_than_the_indexed_one_is_noticed(tmp_path: Path, archive: Callable[[bytes], Path]) -> None:
+    fish = index_train(archive(train_tar()))[0]
+    archive(train_tar(n01443537=[("n01443537_3.JPEG", b"gold"), ("n01443537_22.JPEG", b"fish" * 300)]))
+    with ImageReader(tmp_path, tmp_path) as reader, pytest.raises(ArchiveError, match="not the one that was indexed"):
+        reader.read(fish)
+
+
 def test_the_validation_archive_of_a_miniature_has_an_image_for_each_label(ilsvrc: Path) -> None:
     table = ilsvrc / synsets.VALIDATION_SYNSET_LABELS
     labels = synsets.read_validation_labels(table, synsets.read_synsets(ilsvrc / synsets.UNIQUE_SYNSETS))

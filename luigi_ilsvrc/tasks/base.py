@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import luigi
 from luigi.parameter import ConfigPath, ParameterVisibility
@@ -77,7 +78,13 @@ class LocationParameter(luigi.Parameter):
             return location
         if "://" not in location:
             return _absolute(location)
-        if urlsplit(location).username is not None:
+        try:
+            url = urlsplit(location)
+        except ValueError as error:
+            raise ParameterError(f"{location} is not a URL: {error}") from error
+        if url.scheme == "file":
+            return _absolute(url2pathname(url.path))
+        if url.username is not None:
             raise ParameterError(
                 "the URL holds a user name, and parameters are shown to everybody: take it out, and set "
                 "IMAGENET_USERNAME and IMAGENET_ACCESS_KEY in the environment"

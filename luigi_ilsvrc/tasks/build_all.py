@@ -42,7 +42,7 @@ class BuildAll(ShardCounts, luigi.WrapperTask):
         return [
             *map(self.clone, wanted),
             *(self.clone(PlanShards, split=split, num_shards=num_shards) for split, num_shards in plans),
-            *(archive for archive in archives if archive.wanted.exists()),
+            *(archive for archive in archives if archive.set_aside.exists()),
         ]
 
     def deps(self) -> list[luigi.Task]:

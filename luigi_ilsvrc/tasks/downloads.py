@@ -77,12 +77,12 @@ class DownloadTask(ILSVRCTask):
         return os.stat(self._local_path).st_dev == disk.nearest_folder(path).stat().st_dev
 
     @property
-    def wanted(self) -> Path:
-        """The empty file that a repair leaves in place of a damaged archive, so that the build brings it again.
+    def set_aside(self) -> Path:
+        """Where a repair puts a damaged archive, so that the build brings it again; then it is removed.
 
         An archive that is merely gone is not missed: a user may delete it after the build.
         """
-        return self.dataset / f"{self.archive.local_name}.wanted"
+        return self.dataset / f"{self.archive.local_name}.damaged"
 
     def run(self) -> None:
         """Download, resume or link the archive, and verify it."""
@@ -102,7 +102,7 @@ class DownloadTask(ILSVRCTask):
                 attempts=self.attempts,
                 timeout=self.timeout,
             )
-            self.wanted.unlink(missing_ok=True)
+            self.set_aside.unlink(missing_ok=True)
         finally:
             progress.close()
 

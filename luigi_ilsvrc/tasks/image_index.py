@@ -48,7 +48,11 @@ class IndexTask(OutputTask):
         return self.dataset / "index" / name
 
     def _is_of_folders(self) -> bool:
-        if self._directory(self.split).exists() or self.archive.exists() or self.clone(self.download).wanted.exists():
+        if (
+            self._directory(self.split).exists()
+            or self.archive.exists()
+            or self.clone(self.download).set_aside.exists()
+        ):
             return False
         return self.has_folders()
 

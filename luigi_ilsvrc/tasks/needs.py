@@ -25,7 +25,7 @@ def bytes_needed(build: ShardCounts, shards: bool) -> dict[Path, int]:
         size = download.size() or 0
         needs[index.folders] = int(folders * size)
         needs[build.dataset / "tfrecords" / split] = int(records * size)
-        if download.wanted.exists() or ((folders or records) and not index.has_images()):
+        if download.set_aside.exists() or ((folders or records) and not index.has_images()):
             needs[index.archive] = download.size_to_come()
     return needs
 

@@ -5,14 +5,17 @@ import json
 import re
 import shlex
 import shutil
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import luigi
+from luigi.parameter import ParameterVisibility
 
 from luigi_ilsvrc import tar_index
 from luigi_ilsvrc.errors import BuildError
+from luigi_ilsvrc.manifest import ManifestError, read_manifest, write_manifest
 from luigi_ilsvrc.tasks import leftovers
 from luigi_ilsvrc.tasks.base import OutputTask
 from luigi_ilsvrc.tasks.bounding_boxes import BoundingBoxCSV
@@ -31,6 +34,8 @@ _NAMED = 1000
 """Findings that the error names; the file beside the verifications names them all."""
 
 _COUNTS = ("files", "bytes", "records")
+
+_MANIFESTS = "/ilsvrc2012/index/manifests/"
 
 
 class VerificationError(BuildError):
@@ -75,14 +80,15 @@ class VerificationTask(OutputTask):
         """The folder of all verifications."""
         return self.dataset / "verification"
 
-    @property
-    def parts(self) -> Path:
-        """The folder of what has been verified so far, for this date."""
-        return self.verifications / self.date.isoformat()
+
+_STARTED = str(time.time_ns())
+"""Tells runs apart: what one run has read says nothing about what another is going to find."""
 
 
 class VerifyPart(VerificationTask):
     """Reads one output again and writes what it found; requires nothing, and succeeds whatever it found."""
+
+    started = luigi.Parameter(default=_STARTED, description="when the run began that this is a part of, in ns")
 
     @property
     def name(self) -> str:
@@ -91,7 +97,7 @@ class VerifyPart(VerificationTask):
 
     def output(self) -> WholeTarget:
         """Return the file of findings: removed when the build's verification is complete."""
-        return WholeTarget(self.parts / f"{self.name}.json")
+        return WholeTarget(self.verifications / f"{self.date.isoformat()}-{self.started}" / f"{self.name}.json")
 
     def verify(self, progress: TaskProgress) -> "list[tuple[Report, luigi.Task | None]]":
         """Return a report for each output, and the task that makes it: None for what is no task's."""
@@ -113,7 +119,7 @@ class VerifyPart(VerificationTask):
 
 def _damage(report: "Report", task: luigi.Task | None) -> list[Damage]:
     return [
-        Damage(kind, str(path), reason, command_line(task) if made else "", _to_remove(task) if made else [])
+        Damage(kind, str(path), reason, command_line(task) if made else "", _to_remove(task, path) if made else [])
         for kind, path, reason in report.findings
         for made in [task is not None and kind in ("damaged", "missing")]
     ]
@@ -130,9 +136,10 @@ def command_line(task: Any) -> str:
     return shlex.join([task.task_family, *options])
 
 
-def _to_remove(task: Any) -> list[str]:
+def _to_remove(task: Any, damaged: Path) -> list[str]:
+    """Return what a repair removes: never an output because of its manifest, without which it may be a user's own."""
     manifest = [task.manifest().path] if isinstance(task, OutputTask) and task.has_manifest else []
-    return [task.output().path, *manifest]
+    return [] if str(damaged) in manifest else [task.output().path, *manifest]
 
 
 def _manifest(task: OutputTask, is_users: bool) -> Path | None:
@@ -168,8 +175,8 @@ class VerifyArchive(VerifyPart):
         if path.exists():
             md5 = download.md5()
             report = verify.verify_archive(path, md5, progress) if md5 else report
-        elif download.wanted.exists():
-            report.find(verify.MISSING, path, "a repair removed it, and it has not been brought again")
+        elif download.set_aside.exists():
+            report.find(verify.MISSING, path, "a repair set it aside, and it has not been brought again")
         return [(report, download)]
 
 
@@ -320,7 +327,7 @@ class VerifyIndex(ShardCounts, VerifyPart):
 
     def _folders(self) -> Iterable[tuple[Path, Callable[[str], bool]]]:
         """Return the folders that hold outputs, and what belongs there; shards of other counts are other outputs."""
-        archives = {self.clone(task).output().path: self.clone(task).wanted.name for task in DOWNLOADS}
+        archives = {self.clone(task).output().path: self.clone(task).set_aside.name for task in DOWNLOADS}
         top = {Path(path).name for path in archives} | set(archives.values())
         top |= {"training_images", "validation_images", "training_bounding_boxes", "tfrecords", "index"}
         synsets = set(self.read_synsets())
@@ -366,6 +373,9 @@ class VerifyBuild(ShardCounts, VerificationTask):
     """
 
     tfrecords = BuildAll.tfrecords
+    started = luigi.Parameter(
+        default=_STARTED, significant=False, visibility=ParameterVisibility.HIDDEN, description="when it began, in ns"
+    )
     repair = luigi.BoolParameter(
         default=False,
         parsing=luigi.BoolParameter.EXPLICIT_PARSING,
@@ -417,16 +427,42 @@ class VerifyBuild(ShardCounts, VerificationTask):
         if damage:
             self._fail(damage)
         counts = {name: sum(part[name] for part in parts) for name in _COUNTS}
-        path.write_text(json.dumps({"date": self.date.isoformat(), **counts}, indent=2) + "\n")
+        path.write_text(json.dumps({**self._scope(), **counts}, indent=2) + "\n")
         self.damage_file.unlink(missing_ok=True)
-        shutil.rmtree(self.parts)
+        self._remove_parts()
+
+    def _scope(self) -> dict[str, Any]:
+        return {
+            "date": self.date.isoformat(),
+            "tfrecords": self.tfrecords,
+            **({"shards": self.counts} if self.tfrecords else {}),
+        }
+
+    def complete(self) -> bool:
+        """Tell whether the date's verification is of as much as this one would be."""
+        try:
+            verified = json.loads(Path(self.output().path).read_text())
+        except FileNotFoundError:
+            return False
+        return self._scope().items() <= verified.items()
+
+    def run(self) -> None:
+        """Verify, in place of a verification of less or something else."""
+        if not self.complete():
+            Path(self.output().path).unlink(missing_ok=True)
+        super().run()
+
+    def _remove_parts(self) -> None:
+        """Remove the parts of this run, and of others that were killed."""
+        for path in self.verifications.glob(f"{self.date.isoformat()}-*"):
+            if path.is_dir():
+                shutil.rmtree(path)
 
     def _fail(self, damage: list[Damage]) -> None:
         lines = [str(found) for found in damage]
         self.damage_file.write_text("".join(f"{line}\n" for line in lines))
         advice = self._repair(damage) if self.repair else "run it with --repair true, then BuildAll, to make it whole"
-        # The next run must not take them for its own.
-        shutil.rmtree(self.parts)
+        self._remove_parts()
         if len(lines) > _NAMED:
             lines[_NAMED:] = [f"and {len(lines) - _NAMED} more"]
         raise VerificationError(
@@ -436,20 +472,38 @@ class VerifyBuild(ShardCounts, VerificationTask):
 
     def _repair(self, damage: list[Damage]) -> str:
         """Remove what the tasks then make again; return what was done, and what is left for a person to do."""
-        archives = {task.output().path: task.wanted for task in map(self.clone, DOWNLOADS)}
-        removed = [path for path in sorted({path for found in damage for path in found.remove}) if _remove(Path(path))]
-        for path in removed:
-            if path in archives:
-                archives[path].touch()
+        restored = sum(map(_restore_manifest, {found.path for found in damage}))
+        strangers = [Path(found.path) for found in damage if found.kind == "extra"]
+        outputs = {Path(path) for found in damage for path in found.remove}
+        kept = {output for output in outputs if any(stranger.is_relative_to(output) for stranger in strangers)}
+        set_aside = {Path(task.output().path): task.set_aside for task in map(self.clone, DOWNLOADS)}
+        removed = sum(_remove(output, set_aside.get(output)) for output in sorted(outputs - kept))
         leftovers.clear(self.data_dir, self.dataset)
         left = sum(not found.task and Path(found.path).exists() for found in damage)
-        done = f"{len(removed)} damaged outputs and manifests are removed: run BuildAll, which makes just those again"
+        done = (
+            f"{removed} damaged outputs and manifests are removed, {restored} manifests are restored: run BuildAll, "
+            "which makes just those again"
+        )
         return f"{done}; {left} files that no task makes are left for you to restore or remove" if left else done
 
 
-def _remove(path: Path) -> bool:
-    """Remove an output; of a link, the link alone. Tell whether it was there."""
-    if path.is_symlink() or path.is_file():
+def _restore_manifest(path: str) -> bool:
+    if _MANIFESTS not in path or not Path(path).is_file():
+        return False
+    try:
+        read_manifest(Path(path))
+    except ManifestError as error:
+        if error.intact is not None:
+            write_manifest(error.intact, Path(path))
+            return True
+    return False
+
+
+def _remove(path: Path, set_aside: Path | None) -> bool:
+    """Remove an output; of a link, the link alone; an archive is set aside. Tell whether it was there."""
+    if set_aside is not None and path.exists():
+        path.rename(set_aside)
+    elif path.is_symlink() or path.is_file():
         path.unlink()
     elif path.is_dir():
         shutil.rmtree(path)

@@ -65,6 +65,10 @@ def test_the_data_dir_is_made_absolute(tmp_path: Path, monkeypatch: pytest.Monke
     assert IndexTrain(data_dir=Path("../data")).data_dir == tmp_path / "data"
 
 
+def test_a_file_url_is_the_folder(ilsvrc: Path, tmp_path: Path) -> None:
+    assert IndexTrain(data_dir=tmp_path, source=f"file://{ilsvrc}").source == str(ilsvrc)
+
+
 def test_where_the_archives_come_from_is_not_part_of_a_tasks_identity(tmp_path: Path) -> None:
     one = IndexTrain(data_dir=tmp_path, source="https://one.example/x", checksums="none")
     other = IndexTrain(data_dir=tmp_path, source=str(tmp_path), unique_synsets=str(tmp_path / "table.txt"))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from luigi_ilsvrc.archives import BOUNDING_BOXES, TRAIN, VALIDATION
 from tests.reliability.flip import build_contents, flip_a_byte, named, output_files
-from tests.running import SHARDS, luigi, times
+from tests.running import SHARDS, contents, luigi, times
 
 DATE = ("--date", "2026-11-22")
 SEED = 2026
@@ -44,6 +44,8 @@ def test_a_whole_build_gives_the_dates_file_and_a_second_run_does_nothing(data_d
     # 90 + 25 images, 40 annotations, three archives, eleven shards and plans, 5 + 5 files of index, the CSV.
     assert verification == {
         "date": "2026-11-22",
+        "tfrecords": True,
+        "shards": {"train": 8, "validation": 3},
         "files": 90 + 25 + 40 + 3 + 11 + 11 + 10 + 1,
         "bytes": sum(path.stat().st_size for path in output_files(data_dir) if "manifests" not in path.parts),
         "records": 115,
@@ -167,3 +169,58 @@ def test_a_folder_without_a_build_is_reported_as_missing_and_nothing_is_built(tm
     assert tmp_path / "ilsvrc2012" / "training_images" / "n02105855" in named(output)
     assert tmp_path / "bounding_boxes.csv" in named(output)
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["2026-11-22-damage.txt", "ilsvrc2012", "verification"]
+
+
+# What a repair leaves alone ------------------------------------------------------------------------------------------
+
+
+def test_an_output_is_not_removed_because_its_manifest_is_gone(data_dir: Path, ilsvrc: Path) -> None:
+    manifests = data_dir / "ilsvrc2012" / "index" / "manifests"
+    lost = [*manifests.glob("training_images/*.csv"), manifests / "validation_images.csv"]
+    for manifest in lost:
+        manifest.unlink()
+    before = contents(data_dir / "ilsvrc2012" / "training_images")
+    status, output = verify(data_dir, ilsvrc, "--repair", "true")
+    assert (status, named(output)) == (30, set(lost)), output
+    assert contents(data_dir / "ilsvrc2012" / "training_images") == before
+    assert (data_dir / "ilsvrc2012" / "validation_images").is_dir()
+
+
+def test_a_damaged_manifest_is_restored_and_its_output_stays(data_dir: Path, ilsvrc: Path) -> None:
+    manifest = next((data_dir / "ilsvrc2012" / "index" / "manifests" / "training_images").iterdir())
+    whole, before = manifest.read_bytes(), times(data_dir / "ilsvrc2012" / "training_images")
+    flip_a_byte(manifest, random.Random(SEED))
+    assert verify(data_dir, ilsvrc, "--repair", "true")[0] == 30
+    assert manifest.read_bytes() == whole
+    assert times(data_dir / "ilsvrc2012" / "training_images") == before
+
+
+def test_a_folder_that_holds_a_users_file_is_not_removed(data_dir: Path, ilsvrc: Path) -> None:
+    image = next((data_dir / "ilsvrc2012" / "training_images").glob("*/*"))
+    flip_a_byte(image, random.Random(SEED))
+    notes = image.parent / "my_labels.json"
+    notes.write_text("{}")
+    status, output = verify(data_dir, ilsvrc, "--repair", "true")
+    assert (status, named(output)) == (30, {image, notes}), output
+    assert image.exists()
+    assert notes.exists()
+
+
+def test_an_archive_of_another_sum_is_set_aside_and_not_lost(data_dir: Path, ilsvrc: Path, tmp_path: Path) -> None:
+    sums = tmp_path / "sums"
+    sums.write_text("".join(f"{'0' * 32}  {archive.name}\n" for archive in (TRAIN, VALIDATION, BOUNDING_BOXES)))
+    archive = data_dir / "ilsvrc2012" / TRAIN.local_name
+    before = archive.read_bytes()
+    assert verify(data_dir, ilsvrc, "--checksums", sums, "--repair", "true")[0] == 30
+    assert archive.with_name(f"{archive.name}.damaged").read_bytes() == before
+    assert build(data_dir, ilsvrc)[0] == 0
+    assert archive.read_bytes() == before
+    assert not archive.with_name(f"{archive.name}.damaged").exists()
+
+
+def test_a_verification_without_shards_does_not_stand_for_one_with_shards(data_dir: Path, ilsvrc: Path) -> None:
+    assert verify(data_dir, ilsvrc, "--tfrecords", "false")[0] == 0
+    shard = data_dir / "ilsvrc2012" / "tfrecords" / "train-00000-of-00008"
+    shard.unlink()
+    status, output = verify(data_dir, ilsvrc)
+    assert (status, named(output)) == (30, {shard}), output
