@@ -114,11 +114,11 @@ class IndexValidation(IndexTask):
 INDEX_TASKS: dict[str, type[IndexTask]] = {TRAIN: IndexTrain, VALIDATION: IndexValidation}
 
 
-def missing_archive(task: ILSVRCTask, split: str) -> Iterator[luigi.Task]:
+def missing_archive(task: ILSVRCTask, split: str, *made_of: luigi.Task) -> Iterator[luigi.Task]:
     """Yield the split's download where the archive was deleted after it was indexed, and there are no class folders.
 
-    Until the index is there, it requires the download itself.
+    Until the index is there, it requires the download itself; `made_of` is what may be there without the index.
     """
     index = task.clone(INDEX_TASKS[split])
-    if index.complete() and not index.has_images():
+    if not index.has_images() and any(made.complete() for made in (index, *made_of)):
         yield task.clone(index.download)

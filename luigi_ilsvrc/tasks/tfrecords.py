@@ -61,8 +61,9 @@ class TFRecordShard(SplitTask):
         if not 0 <= self.shard < self.num_shards:
             raise ParameterError(f"there is no shard {self.shard} of {self.num_shards}: the first is 0")
         shards.require_tensorflow()
-        yield self.clone(PlanShards)
-        yield from missing_archive(self, self.split)
+        plan = self.clone(PlanShards)
+        yield plan
+        yield from missing_archive(self, self.split, plan)
 
     def output(self) -> WholeTarget:
         """Return the shard's file."""

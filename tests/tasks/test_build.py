@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from luigi_ilsvrc import DownloadTrain, TFRecordShard
 from luigi_ilsvrc.archives import BOUNDING_BOXES, TRAIN, VALIDATION
 from tests.running import SHARDS, contents, http_server, luigi, luigid, start_luigi, times
 
@@ -217,3 +218,17 @@ def test_an_archive_is_brought_again_when_it_and_a_class_folder_are_gone(
     status, output = luigi("BuildAll", "--data-dir", data_dir, "--source", ilsvrc, *SHARDS)
     assert status == 0, output
     assert contents(data_dir / "ilsvrc2012" / "training_images") == contents(built / "ilsvrc2012" / "training_images")
+
+
+def test_a_shard_waits_for_the_archive_when_index_archive_and_a_class_folder_are_gone(
+    data_dir: Path, ilsvrc: Path
+) -> None:
+    shard = TFRecordShard(data_dir=data_dir, source=str(ilsvrc), split="train", shard=0, num_shards=8)
+    download = shard.clone(DownloadTrain)
+    dataset = data_dir / "ilsvrc2012"
+    (dataset / TRAIN.local_name).rename(dataset / f"{TRAIN.local_name}.damaged")
+    assert download not in shard.requires(), "the class folders are enough"
+    shutil.rmtree(next((dataset / "training_images").iterdir()))
+    assert download in shard.requires()
+    shutil.rmtree(dataset / "index" / "train")
+    assert download in shard.requires()
