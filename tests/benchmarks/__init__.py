@@ -1,0 +1,1 @@
+"""Measures the build against the tools that people use today; ``python -m tests.benchmarks``."""

@@ -1,0 +1,66 @@
+"""Runs the stages and prints what they cost beside their peers."""
+
+import argparse
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.benchmarks.data import Data
+from tests.benchmarks.measure import BenchmarkError, Result, measure
+from tests.benchmarks.stages import STAGES, require_peers
+from tests.benchmarks.table import as_json, as_table
+
+
+def main() -> None:
+    """Run as the command line asks."""
+    arguments = _parser().parse_args()
+    names = arguments.stage or list(STAGES)
+    try:
+        require_peers(names)
+        results = _measure(names, arguments)
+    except BenchmarkError as error:
+        sys.exit(f"tests.benchmarks: {error}")
+    print(as_table(results, arguments.rounds))
+    if arguments.json:
+        arguments.json.write_text(json.dumps(as_json(results, arguments.scale, arguments.rounds), indent=2) + "\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.benchmarks",
+        description="Measure the build beside wget, aria2c, tar, md5sum, cp, tensorflow-datasets and bare Luigi.",
+    )
+    parser.add_argument(
+        "--scale", type=float, default=0.2, metavar="X", help="1 is what the goals are for (default: 0.2)"
+    )
+    parser.add_argument("--stage", action="append", choices=STAGES, help="may be given again (default: all)")
+    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="after a warm-up (default: 5)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there too, every run of them")
+    parser.add_argument(
+        *("--directory", "-d"),
+        type=Path,
+        metavar="DIR",
+        help="an existing folder for data and outputs, removed in the end (default: the temporary one); "
+        "at scale 1 it takes 15 GB",
+    )
+    return parser
+
+
+def _measure(names: list[str], arguments: argparse.Namespace) -> list[Result]:
+    results = []
+    with tempfile.TemporaryDirectory(prefix="luigi-ilsvrc-benchmark-", dir=arguments.directory) as name:
+        data = Data(Path(name), arguments.scale, _tell)
+        for stage_name in names:
+            with STAGES[stage_name](data) as stage:
+                results.append(measure(stage, arguments.rounds, Path(name), _tell))
+                print(as_table(results[-1:], arguments.rounds), file=sys.stderr, flush=True)
+    return results
+
+
+def _tell(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,26 @@
+"""Runs one command and prints its status, when it began and ended, its CPU seconds and its peak memory.
+
+Run as ``python -I -S launcher.py COMMAND…``, and as small as that: Linux counts to a program's peak memory that of the
+process which started it, so that nothing small can be measured from a process that is large.
+"""
+
+import os
+import sys
+import time
+
+
+def main() -> None:
+    """Run the command; its own output goes to stderr, the measurement to stdout."""
+    began = time.time()
+    pid = os.fork()
+    if pid == 0:
+        os.dup2(2, 1)
+        os.execvp(sys.argv[1], sys.argv[1:])
+    # Of the command and all its descendants that were waited for: their CPU together, the largest one's memory.
+    _, status, usage = os.wait4(pid, 0)
+    cpu = usage.ru_utime + usage.ru_stime
+    print(os.waitstatus_to_exitcode(status), began, time.time(), cpu, usage.ru_maxrss * 1024)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,186 @@
+"""Runs commands as processes, in turns, and says what they cost."""
+
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.running import PROJECT
+
+_LAUNCHER = Path(__file__).with_name("launcher.py")
+_MARK = "ILSVRC_BENCHMARK_MARK"
+_LOG_SHOWN = 3000
+_TUNED_BY_USERS = ("LUIGI_", "IMAGENET_")
+
+
+class BenchmarkError(Exception):
+    """A command under measurement failed, or is not installed."""
+
+
+class Usage(NamedTuple):
+    """What a run cost: seconds of wall clock, CPU seconds of all its processes, bytes of the largest process."""
+
+    wall: float
+    cpu: float
+    memory: float
+
+
+Command = Sequence[object]
+
+Arrange = Callable[[Path], Command]
+"""Is given an empty folder, prepares in it what is not to be measured, and returns the command."""
+
+
+@dataclass(frozen=True)
+class Goal:
+    """How many times the peer's cost ours may be.
+
+    Attributes
+    ----------
+    peer : str
+        The peer's name.
+    measure : str
+        A field of `Usage`.
+    ratio : float
+        At most this.
+    """
+
+    peer: str
+    measure: str
+    ratio: float
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Something that we and the peers do.
+
+    Attributes
+    ----------
+    name : str
+        As on the command line.
+    does : str
+        What is done, for a table; sizes included.
+    ours : callable
+        Our command.
+    peers : mapping
+        The peers' commands.
+    goals : sequence of Goal
+        Where we want to be.
+    note : str
+        What a reader has to know to judge the comparison.
+    """
+
+    name: str
+    does: str
+    ours: Arrange
+    peers: Mapping[str, Arrange]
+    goals: Sequence[Goal]
+    note: str
+
+
+class Result(NamedTuple):
+    """The runs of a stage, round by round."""
+
+    stage: Stage
+    ours: list[Usage]
+    peers: dict[str, list[Usage]]
+
+
+class Ratio(NamedTuple):
+    """Of our cost to a peer's in the same round: the median, the lowest and the highest."""
+
+    median: float
+    lowest: float
+    highest: float
+
+
+def environment() -> dict[str, str]:
+    """Return the environment of whatever is measured: our luigi.cfg, nobody's account, no proxy before loopback."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(_TUNED_BY_USERS)}
+    return {
+        **kept,
+        "LUIGI_CONFIG_PATH": str(PROJECT / "luigi.cfg"),
+        "PYTHONPATH": str(PROJECT),
+        "no_proxy": "127.0.0.1",
+    }
+
+
+def run(command: Command, log: Path) -> Usage:
+    """Run a command to its end, its output going to `log`.
+
+    Where it calls `mark_imports_done`, what it used until then is not counted; its memory is.
+
+    Raises
+    ------
+    BenchmarkError
+        Where it fails, with the end of what it said.
+    """
+    mark = log.with_suffix(".mark")
+    mark.unlink(missing_ok=True)
+    with log.open("wb") as output:
+        launcher = subprocess.run(
+            [sys.executable, "-I", "-S", str(_LAUNCHER), *map(str, command)],
+            env={**environment(), _MARK: str(mark)},
+            cwd=log.parent,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=output,
+            text=True,
+        )
+    status, began, ended, cpu, memory = launcher.stdout.split() or ["no status", *["nan"] * 4]
+    if status != "0":
+        said = log.read_text(errors="replace")[-_LOG_SHOWN:]
+        raise BenchmarkError(f"{' '.join(map(str, command))[:500]}: ended with {status}:\n{said}")
+    start, used = map(float, mark.read_text().split()) if mark.exists() else (float(began), 0.0)
+    return Usage(float(ended) - start, float(cpu) - used, float(memory))
+
+
+def mark_imports_done() -> None:
+    """Tell the measuring process that what counts begins now."""
+    Path(os.environ[_MARK]).write_text(f"{time.time()} {time.process_time()}")
+
+
+def measure(stage: Stage, rounds: int, directory: Path, tell: Callable[[str], object]) -> Result:
+    """Run ours and each peer in turns, after a round of warm-up that is not counted.
+
+    The warm-up leaves all inputs in the page cache. Before each run, the outputs of the one before are removed and
+    what is dirty is written back, outside the measured time.
+    """
+    result = Result(stage, [], {peer: [] for peer in stage.peers})
+    for turn in range(rounds + 1):
+        tell(f"{stage.name}: {f'round {turn} of {rounds}' if turn else 'warm-up'}")
+        ours = _run_afresh(stage.ours, directory)
+        peers = {peer: _run_afresh(arrange, directory) for peer, arrange in stage.peers.items()}
+        if turn:
+            result.ours.append(ours)
+            for peer, usage in peers.items():
+                result.peers[peer].append(usage)
+    return result
+
+
+def _run_afresh(arrange: Arrange, directory: Path) -> Usage:
+    outputs = directory / "outputs"
+    outputs.mkdir()
+    try:
+        command = arrange(outputs)
+        os.sync()
+        return run(command, directory / "command.log")
+    finally:
+        shutil.rmtree(outputs)
+
+
+def median(runs: Sequence[Usage]) -> Usage:
+    """Return the median of each measure."""
+    return Usage(*map(statistics.median, zip(*runs, strict=True)))
+
+
+def ratio(ours: Sequence[Usage], peer: Sequence[Usage], of: str) -> Ratio:
+    """Compare ours and a peer's runs of the same round in one measure."""
+    ratios = [getattr(a, of) / getattr(b, of) for a, b in zip(ours, peer, strict=True)]
+    return Ratio(statistics.median(ratios), min(ratios), max(ratios))

@@ -1,0 +1,40 @@
+"""The peers that are Python: each function runs as a process, ``-m tests.benchmarks.peers``."""
+
+import sys
+from pathlib import Path
+
+from tests.benchmarks.measure import mark_imports_done
+
+
+def elementtree(folders: str, csv: str) -> None:
+    """Parse each extracted annotation by its own, with the standard library, and write its boxes as they are."""
+    from xml.etree import ElementTree
+
+    lines = []
+    for path in sorted(Path(folders).glob("*/*.xml")):
+        root = ElementTree.parse(path).getroot()
+        width, height = (float(root.findtext(f"size/{side}", "1")) for side in ("width", "height"))
+        for box in root.iter("bndbox"):
+            xs = [float(box.findtext(edge, "0")) / width for edge in ("xmin", "xmax")]
+            ys = [float(box.findtext(edge, "0")) / height for edge in ("ymin", "ymax")]
+            lines.append(f"{path.stem}.JPEG,{xs[0]:.4f},{ys[0]:.4f},{xs[1]:.4f},{ys[1]:.4f}\n")
+    Path(csv).write_text("".join(lines))
+
+
+def tfds(manual_dir: str, data_dir: str) -> None:
+    """Build ``imagenet2012`` with tensorflow-datasets' own builder; counted once it and tensorflow are imported."""
+    import tensorflow  # noqa: F401
+    import tensorflow_datasets
+    from tensorflow_datasets.datasets.imagenet2012 import imagenet2012_dataset_builder  # noqa: F401
+
+    builder = tensorflow_datasets.builder("imagenet2012", data_dir=data_dir)
+    if "count-imports" not in sys.argv:
+        mark_imports_done()
+    builder.download_and_prepare(
+        download_dir=f"{data_dir}/downloads",
+        download_config=tensorflow_datasets.download.DownloadConfig(manual_dir=manual_dir),
+    )
+
+
+if __name__ == "__main__":
+    {"elementtree": elementtree, "tfds": tfds}[sys.argv[1]](*sys.argv[2:4])

@@ -1,0 +1,107 @@
+"""The results, as a table for a person and as JSON."""
+
+import platform
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from tests.benchmarks.measure import Goal, Ratio, Result, Usage, median, ratio
+
+_HEADS = (
+    *("stage", "peer", "ours", "peer's", "wall, ours/peer", "CPU s, ours", "peer's", "CPU, ours/peer"),
+    *("MB, ours", "peer's", "goal"),
+)
+WARM = (
+    "Medians of {rounds} rounds, ours and the peers in turns, after a warm-up: the page cache is warm for both. Ratios "
+    "are medians of each round's ratio, with the lowest and the highest. CPU is that of all processes; memory is the "
+    "largest process's. A peer is judged by the goals in its row."
+)
+
+
+def verdicts(result: Result, peer: str) -> list[tuple[Goal, Ratio]]:
+    """Return the goals against a peer, with what was measured."""
+    goals = [goal for goal in result.stage.goals if goal.peer == peer]
+    return [(goal, ratio(result.ours, result.peers[peer], goal.measure)) for goal in goals]
+
+
+def as_table(results: Sequence[Result], rounds: int) -> str:
+    """Return a Markdown table, and below it what a reader has to know."""
+    rows = [_HEADS, *(_row(result, peer) for result in results for peer in result.peers)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in rows
+    ]
+    lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
+    notes = [f"- {result.stage.name}: {result.stage.does}. {result.stage.note}" for result in results]
+    return "\n".join([*lines, "", f"{WARM.format(rounds=rounds)} Machine: {machine()}.", "", *notes])
+
+
+def _row(result: Result, peer: str) -> tuple[str, ...]:
+    ours, theirs = median(result.ours), median(result.peers[peer])
+    return (
+        result.stage.name,
+        peer,
+        f"{ours.wall:.2f} s",
+        f"{theirs.wall:.2f} s",
+        _show(ratio(result.ours, result.peers[peer], "wall")),
+        f"{ours.cpu:.2f}",
+        f"{theirs.cpu:.2f}",
+        _show(ratio(result.ours, result.peers[peer], "cpu")),
+        f"{ours.memory / 1e6:,.0f}",
+        f"{theirs.memory / 1e6:,.0f}",
+        "; ".join(
+            f"{goal.measure} ≤ {goal.ratio:g}: {'met' if found.median <= goal.ratio else 'MISSED'}"
+            for goal, found in verdicts(result, peer)
+        ),
+    )
+
+
+def _show(found: Ratio) -> str:
+    return f"{found.median:.2f} ({found.lowest:.2f} to {found.highest:.2f})"
+
+
+def as_json(results: Sequence[Result], scale: float, rounds: int) -> dict[str, Any]:
+    """Return all that is in the table, and every single run: seconds and bytes."""
+    return {
+        "scale": scale,
+        "rounds": rounds,
+        "machine": machine(),
+        "page cache": "warm",
+        "stages": [_stage_as_json(result) for result in results],
+    }
+
+
+def _stage_as_json(result: Result) -> dict[str, Any]:
+    return {
+        "stage": result.stage.name,
+        "does": result.stage.does,
+        "note": result.stage.note,
+        "ours": _runs_as_json(result.ours),
+        "peers": {peer: _peer_as_json(result, peer) for peer in result.peers},
+    }
+
+
+def _peer_as_json(result: Result, peer: str) -> dict[str, Any]:
+    runs = result.peers[peer]
+    return {
+        **_runs_as_json(runs),
+        "ours/peer": {measure: ratio(result.ours, runs, measure)._asdict() for measure in Usage._fields},
+        "goals": [
+            {"measure": goal.measure, "at most": goal.ratio, "met": found.median <= goal.ratio}
+            for goal, found in verdicts(result, peer)
+        ],
+    }
+
+
+def _runs_as_json(runs: Sequence[Usage]) -> dict[str, Any]:
+    return {"median": median(runs)._asdict(), "runs": [usage._asdict() for usage in runs]}
+
+
+def machine() -> str:
+    """Return cores, processor, memory and kernel, for whoever compares."""
+    with open("/proc/cpuinfo") as file:
+        models = re.findall(r"^model name\s*: (.+)$", file.read(), re.MULTILINE)
+    with open("/proc/meminfo") as file:
+        kilobytes = int(file.readline().split()[1])
+    processor = f"{len(models)} x {models[0]}" if models else platform.machine()
+    return f"{processor}, {kilobytes / 1e6:.0f} GB, Linux {platform.release()}, Python {platform.python_version()}"
