@@ -94,3 +94,19 @@ def test_damaged_bytes_give_an_image_or_an_image_error(data: st.DataObject) -> N
         encoded[position] = data.draw(st.integers(0, 255))
     with suppress(ImageError):
         assert as_rgb_jpeg(bytes(encoded)).height > 0
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF")
+@given(data=st.data())
+def test_the_size_of_a_damaged_jpeg_is_what_pillow_reads_where_pillow_reads_it(data: st.DataObject) -> None:
+    encoded = bytearray(encode(data.draw(st.sampled_from(["RGB", "CMYK", "L"])), exif=Image.Exif(), comment=b"comment"))
+    header = encoded.index(b"\xff\xda")
+    for position in data.draw(st.lists(st.integers(0, header + 20), min_size=1, max_size=4)):
+        encoded[position] = data.draw(st.sampled_from([0, 1, 2, 3, 4, 8, 0xFF]) | st.integers(0, 255))
+    try:
+        result = as_rgb_jpeg(bytes(encoded))
+        with Image.open(BytesIO(encoded)) as image:
+            assert (result.height, result.width) == (image.height, image.width)
+            assert (result.encoded == encoded) == (image.mode in ("RGB", "L") and image.format != "PNG")
+    except (ImageError, OSError, SyntaxError, ValueError):
+        pass

@@ -9,6 +9,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import numpy
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -104,6 +105,16 @@ def test_the_real_counts_give_the_sizes_of_the_inception_scripts() -> None:
     assert {after - before for before, after in itertools.pairwise(bounds)} == {1251, 1252}
 
 
+@given(images=st.integers(0, 2_000_000), num_shards=st.integers(1, 300))
+def test_shards_end_where_the_rounding_of_the_inception_scripts_puts_it(images: int, num_shards: int) -> None:
+    groups = 8 if num_shards % 8 == 0 else 1
+    spacing = numpy.linspace(0, images, groups + 1).astype(int)
+    bounds = [0]
+    for group in range(groups):
+        bounds += list(numpy.linspace(spacing[group], spacing[group + 1], num_shards // groups + 1).astype(int)[1:])
+    assert shards.shard_bounds(images, num_shards) == bounds
+
+
 @given(images=st.integers(0, 2000), num_shards=st.integers(1, 300))
 def test_every_image_is_in_exactly_one_shard(images: int, num_shards: int) -> None:
     bounds = shards.shard_bounds(images, num_shards)
@@ -113,6 +124,10 @@ def test_every_image_is_in_exactly_one_shard(images: int, num_shards: int) -> No
 
 
 # The Example ---------------------------------------------------------------------------------------------------------
+
+
+def example_of(image: PlannedImage, encoded: RGBImage) -> bytes:
+    return b"".join(shards.serialize_example(image, encoded))
 
 
 def features_of(serialized: bytes) -> dict[str, Any]:
@@ -126,7 +141,7 @@ def features_of(serialized: bytes) -> dict[str, Any]:
 
 def test_an_example_has_exactly_the_promised_features() -> None:
     image = PlannedImage(location("n01440764_2.JPEG"), 1, "tench", [(0.1, 0.2, 0.3, 0.4), (0.0, 0.25, 1.0, 0.5)])
-    features = features_of(shards.serialize_example(image, as_rgb_jpeg(jpeg(8, 6))))
+    features = features_of(example_of(image, as_rgb_jpeg(jpeg(8, 6))))
     assert set(features) == FEATURES
     assert features["image/height"] == [6]
     assert features["image/width"] == [8]
@@ -146,9 +161,8 @@ def test_an_example_has_exactly_the_promised_features() -> None:
 
 
 def test_an_example_without_boxes_has_empty_box_features() -> None:
-    features = features_of(
-        shards.serialize_example(PlannedImage(location("n01440764_2.JPEG"), 1, "tench", []), as_rgb_jpeg(jpeg()))
-    )
+    image = PlannedImage(location("n01440764_2.JPEG"), 1, "tench", [])
+    features = features_of(example_of(image, as_rgb_jpeg(jpeg())))
     assert set(features) == FEATURES
     assert features["image/object/bbox/xmin"] == features["image/object/bbox/label"] == []
 
@@ -158,10 +172,10 @@ def test_the_bytes_of_an_example_repeat_in_another_process() -> None:
         "import hashlib; from luigi_ilsvrc import shards; from luigi_ilsvrc.images import RGBImage;"
         "from luigi_ilsvrc.tar_index import ImageLocation as L;"
         "image = shards.PlannedImage(L('a', 'n', 'f', 0, 1), 1, 'text', [(0.1, 0.2, 0.3, 0.4)]);"
-        "print(hashlib.md5(shards.serialize_example(image, RGBImage(b'jpeg', 1, 2))).hexdigest())"
+        "print(hashlib.md5(b''.join(shards.serialize_example(image, RGBImage(b'jpeg', 1, 2)))).hexdigest())"
     )
     image = PlannedImage(ImageLocation("a", "n", "f", 0, 1), 1, "text", [(0.1, 0.2, 0.3, 0.4)])
-    here = hashlib.md5(shards.serialize_example(image, RGBImage(b"jpeg", 1, 2))).hexdigest()
+    here = hashlib.md5(example_of(image, RGBImage(b"jpeg", 1, 2))).hexdigest()
     there = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert there.stdout.strip() == here
 

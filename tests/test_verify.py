@@ -192,7 +192,7 @@ def write(path: Path, images: list[PlannedImage]) -> Path:
     with tensorflow.io.TFRecordWriter(str(path)) as writer:
         for image in images:
             number = int(image.location.name[10:-5])
-            writer.write(shards.serialize_example(image, as_rgb_jpeg(jpeg(number))))
+            writer.write(b"".join(shards.serialize_example(image, as_rgb_jpeg(jpeg(number)))))
     return path
 
 

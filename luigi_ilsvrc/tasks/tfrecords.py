@@ -81,21 +81,10 @@ class TFRecordShard(SplitTask):
     @classmethod
     def from_str_params(cls, params_str: Any) -> "TFRecordShard":
         """Load a task that the scheduler hands to an assistant, which then forks a process for it."""
-        from luigi_ilsvrc import shards
+        # Once here, and not in each of these processes.
+        from luigi_ilsvrc import shards  # noqa: F401
 
-        shards.load_tensorflow()
         return super().from_str_params(params_str)
-
-
-@TFRecordShard.event_handler(luigi.Event.DEPENDENCY_DISCOVERED)
-def load_tensorflow_before_forking(task: TFRecordShard, dependency: luigi.Task) -> None:
-    """Import tensorflow in the process that forks one child a shard: 3 s once, and not 1152 times.
-
-    Luigi triggers the event there, and only for a shard that is due.
-    """
-    from luigi_ilsvrc import shards
-
-    shards.load_tensorflow()
 
 
 class ShardCounts(ILSVRCTask):

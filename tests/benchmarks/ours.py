@@ -25,13 +25,10 @@ def may_use_connections() -> bool:
 def luigi_after_imports(*arguments: str) -> None:
     """Run Luigi as its command line does, but count from when the heavy libraries are there."""
     import lxml.etree  # noqa: F401
-    import pandas  # noqa: F401
     from luigi.cmdline import luigi_run
 
-    import luigi_ilsvrc  # noqa: F401
-    from luigi_ilsvrc import shards
+    from luigi_ilsvrc import shards  # noqa: F401
 
-    shards.load_tensorflow()
     mark_imports_done()
     luigi_run(["--module", "luigi_ilsvrc", *arguments])
 

@@ -275,8 +275,7 @@ def graph(data: Data) -> Iterator[Stage]:
         lambda outputs: _luigi("BuildAll", source, outputs, *_graph_shape(data)),
         {"empty graph": lambda outputs: _empty_graph(data, outputs)},
         [Goal("empty graph", "wall", 1.3)],
-        "Ours is a whole build of one tiny image a synset and split, the import of tensorflow included; the peer's "
-        "tasks make empty files.",
+        "Ours is a whole build of one tiny image a synset and split; the peer's tasks make empty files.",
     )
 
 
