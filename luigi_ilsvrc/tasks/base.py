@@ -1,6 +1,7 @@
 """What all tasks share: parameters, the folders of the data set, and how an output is made."""
 
 import os
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
@@ -33,8 +34,14 @@ def setting(name: str) -> ConfigPath:
     return {"section": "ilsvrc", "name": name}
 
 
-def _absolute(path: str | Path) -> str:
-    return os.path.abspath(os.path.expanduser(path))
+def _absolute(path: str) -> str:
+    return _normal(path) if os.path.isabs(path) else os.path.abspath(os.path.expanduser(path))
+
+
+@cache
+def _normal(path: str) -> str:
+    # The same few paths come with each task.
+    return os.path.normpath(path)
 
 
 class AbsolutePathParameter(luigi.PathParameter):
@@ -42,7 +49,7 @@ class AbsolutePathParameter(luigi.PathParameter):
 
     def normalize(self, x: Any) -> Path:
         """Return the absolute path."""
-        return Path(_absolute(x))
+        return Path(_absolute(str(x)))
 
 
 class CountParameter(luigi.IntParameter):
@@ -151,13 +158,24 @@ class ILSVRCTask(luigi.Task):
         """The folder that the outputs but ``bounding_boxes.csv`` are below."""
         return self.data_dir / "ilsvrc2012"
 
+    @classmethod
+    @cache
+    def get_params(cls) -> Any:
+        """Return names and parameters, as Luigi does.
+
+        It looks for them among all attributes of the class, several times for each task: with 2,155 tasks that was half
+        of what it takes to find a build complete.
+        """
+        return super().get_params()
+
     def clone(self, cls: Any = None, **kwargs: Any) -> Any:
         """Clone the task; what the source directory supplies by itself travels on by its path.
 
         So a worker on a host that does not see that directory fails, instead of taking the packaged tables.
         """
-        return super().clone(cls, **{**self._supplied(), **kwargs})
+        return super().clone(cls, **{**self._supplied, **kwargs})
 
+    @cached_property
     def _supplied(self) -> dict[str, str]:
         return {
             "checksums": self._supply(self.checksums, OFFICIAL, CHECKSUM_FILE),
@@ -173,7 +191,7 @@ class ILSVRCTask(luigi.Task):
         return path if value == default and os.path.isfile(path) else value
 
     def _table(self, name: str) -> Path:
-        supplied = self._supplied()[name.removesuffix(".txt")]
+        supplied = self._supplied[name.removesuffix(".txt")]
         return synsets.PACKAGED_TABLES / name if supplied == PACKAGED else Path(supplied)
 
     def read_synsets(self) -> list[str]:

@@ -113,7 +113,7 @@ class DownloadTask(ILSVRCTask):
         """
         from luigi_ilsvrc import download
 
-        checksums = self._supplied()["checksums"]
+        checksums = self._supplied["checksums"]
         if checksums == OFFICIAL:
             return self.archive.md5
         if checksums == NO_CHECKSUMS:

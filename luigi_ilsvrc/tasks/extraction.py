@@ -38,7 +38,7 @@ class ExtractTrainPerSynset(OutputTask):
 
     def output(self) -> WholeDirectoryTarget:
         """Return the synset's class folder."""
-        return WholeDirectoryTarget(self.clone(IndexTrain).folders / self.synset)
+        return WholeDirectoryTarget(self.dataset / IndexTrain.folder_name / self.synset)
 
     def make(self, path: Path, progress: TaskProgress) -> Manifest:
         """Copy the synset's images out of the archive."""
