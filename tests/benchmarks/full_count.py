@@ -159,10 +159,17 @@ def _row(name: str, tasks: int, small: "tuple[Family | Usage, int]", large: "tup
 
 
 def _verdicts(tenth: Build, full: Build, seconds: float) -> list[tuple[str, bool]]:
-    growth = (full.usage.wall / full.images) / (tenth.usage.wall / tenth.images)
+    # The worse of the two: other work on the machine slows one build's clock and not the other's.
+    growth = max(
+        (getattr(full.usage, measure) / full.images) / (getattr(tenth.usage, measure) / tenth.images)
+        for measure in ("wall", "cpu")
+    )
     memory = max(build.usage.memory for build in (tenth, full))
     return [
-        (f"cost of an image at the full count to that at a tenth: {growth:.2f}, at most {GROWTH}", growth <= GROWTH),
+        (
+            f"cost of an image at the full count to that at a tenth, wall or CPU: {growth:.2f}, at most {GROWTH}",
+            growth <= GROWTH,
+        ),
         (f"largest process: {memory / 1e9:.2f} GB resident, at most {MEMORY / 1e9:.1f}", memory <= MEMORY),
         (f"the whole, the making of the miniatures included: {seconds / 60:.1f} min", seconds <= SECONDS),
     ]
