@@ -25,6 +25,13 @@ LARGEST = 32 << 20
 SMALLEST = 1 << 19
 """Bytes of a segment at least. Towards the end segments get smaller, so that all connections end together."""
 
+SHARE = 1.2
+"""How many times smaller a segment is than an equal share of what is missing, so that slow connections leave enough for
+the others. Measured with 8 equal ones, 2 in place of 1.2 takes 1.4 % longer: each question is a pause."""
+
+WORTH_TELLING = 1 << 20
+"""Bytes that came, after which the thread that follows is woken: for each piece, it would do little else than wake."""
+
 WORTH_A_CONNECTION = 4 << 20
 """Bytes that are missing for each further connection: less is there sooner than a connection."""
 
@@ -129,6 +136,7 @@ class _Plan:
         self._able = connections
         self._limit = gaps[0][0] + AHEAD
         self._has_news = False
+        self._fresh = 0
         self._trouble: BaseException | None = None
         self._is_over = False
 
@@ -144,8 +152,8 @@ class _Plan:
 
     def _cut(self, gap: Span) -> _Segment:
         start, end = gap
-        share = sum(end - start for start, end in self._gaps) // (2 * self._connections)
-        size = max(SMALLEST, min(share, self._largest))
+        missing = sum(end - start for start, end in self._gaps)
+        size = max(SMALLEST, min(int(missing / (SHARE * self._connections)), self._largest))
         cut = end if end - start < size + SMALLEST else start + size
         place = self._gaps.index(gap)
         self._gaps[place : place + 1] = [(cut, end)] if cut < end else []
@@ -157,7 +165,9 @@ class _Plan:
         """Take note of `count` more bytes of `segment`; raises `_OverError` where no more are wanted."""
         with self._news:
             segment.position += count
-            self._tell()
+            self._fresh += count
+            if self._fresh >= WORTH_TELLING or segment.position == segment.end:
+                self._tell()
             self._go_on()
 
     def sit_out(self, segment: _Segment, trouble: PassingError, seconds: float) -> None:
@@ -219,6 +229,7 @@ class _Plan:
 
     def _take_spans(self) -> list[Span]:
         self._has_news = False
+        self._fresh = 0
         spans = [(segment.start, segment.position) for segment in self._segments]
         self._segments = [segment for segment in self._segments if segment.position < segment.end]
         return spans
