@@ -52,7 +52,18 @@ class AbsolutePathParameter(luigi.PathParameter):
         return Path(_absolute(str(x)))
 
 
-class CountParameter(luigi.IntParameter):
+class NumberParameter(luigi.IntParameter):
+    """A whole number."""
+
+    def parse(self, x: str) -> int:
+        """Return the number; raises `ParameterError` where it is none."""
+        try:
+            return int(x)
+        except ValueError as error:
+            raise ParameterError(f"{x!r} is not a whole number") from error
+
+
+class CountParameter(NumberParameter):
     """A whole number above 0."""
 
     def normalize(self, x: Any) -> int:
@@ -60,6 +71,19 @@ class CountParameter(luigi.IntParameter):
         if x < 1:
             raise ParameterError(f"{x} is too small a count; give 1 or more")
         return int(x)
+
+
+class SwitchParameter(luigi.BoolParameter):
+    """``true`` or ``false``, spelled out."""
+
+    parsing = luigi.BoolParameter.EXPLICIT_PARSING
+
+    def parse(self, x: str | bool) -> bool:
+        """Return the truth; raises `ParameterError` where it is neither."""
+        try:
+            return bool(super().parse(x))
+        except ValueError as error:
+            raise ParameterError(f"{x!r} is neither true nor false") from error
 
 
 class LocationParameter(luigi.Parameter):

@@ -6,7 +6,7 @@ import luigi
 
 from luigi_ilsvrc import disk
 from luigi_ilsvrc.tasks import leftovers
-from luigi_ilsvrc.tasks.base import ILSVRCTask, setting
+from luigi_ilsvrc.tasks.base import ILSVRCTask, SwitchParameter, setting
 from luigi_ilsvrc.tasks.bounding_boxes import BoundingBoxCSV
 from luigi_ilsvrc.tasks.downloads import DOWNLOADS
 from luigi_ilsvrc.tasks.extraction import ExtractBoundingBoxes, SortValidation, TrainImages
@@ -18,9 +18,8 @@ from luigi_ilsvrc.tasks.tfrecords import PlanShards, ShardCounts, TFRecords
 class BuildAll(ShardCounts, luigi.WrapperTask):
     """Everything: class folders, bounding boxes, TFRecord shards."""
 
-    tfrecords = luigi.BoolParameter(
+    tfrecords = SwitchParameter(
         default=True,
-        parsing=luigi.BoolParameter.EXPLICIT_PARSING,
         config_path=setting("tfrecords"),
         description="false leaves the shards out; tensorflow is then not needed",
     )

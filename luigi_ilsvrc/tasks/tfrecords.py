@@ -6,7 +6,7 @@ from typing import Any
 
 import luigi
 
-from luigi_ilsvrc.tasks.base import CountParameter, ILSVRCTask, OutputTask, ParameterError, setting
+from luigi_ilsvrc.tasks.base import CountParameter, ILSVRCTask, NumberParameter, OutputTask, ParameterError, setting
 from luigi_ilsvrc.tasks.bounding_boxes import BoundingBoxCSV
 from luigi_ilsvrc.tasks.image_index import INDEX_TASKS, TRAIN, VALIDATION, missing_archive
 from luigi_ilsvrc.tasks.reporting import TaskProgress
@@ -47,7 +47,7 @@ class PlanShards(SplitTask):
 class TFRecordShard(SplitTask):
     """Writes one shard, reading its images from the archive."""
 
-    shard = luigi.IntParameter(description="the number of the shard, from 0")
+    shard = NumberParameter(description="the number of the shard, from 0")
     priority = 40
     has_manifest = False
 

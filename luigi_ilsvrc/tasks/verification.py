@@ -17,7 +17,7 @@ from luigi_ilsvrc import tar_index
 from luigi_ilsvrc.errors import BuildError
 from luigi_ilsvrc.manifest import ManifestError, read_manifest, write_manifest
 from luigi_ilsvrc.tasks import leftovers
-from luigi_ilsvrc.tasks.base import OutputTask
+from luigi_ilsvrc.tasks.base import NumberParameter, OutputTask, SwitchParameter
 from luigi_ilsvrc.tasks.bounding_boxes import BoundingBoxCSV
 from luigi_ilsvrc.tasks.build_all import BuildAll
 from luigi_ilsvrc.tasks.downloads import DOWNLOADS
@@ -250,7 +250,7 @@ class VerifyAnnotations(VerifyPart):
 class VerifyShard(SplitTask, VerifyPart):
     """Verifies one shard."""
 
-    shard = luigi.IntParameter(description="the number of the shard, from 0")
+    shard = NumberParameter(description="the number of the shard, from 0")
     unit = "records"
 
     @property
@@ -376,9 +376,8 @@ class VerifyBuild(ShardCounts, VerificationTask):
     started = luigi.Parameter(
         default=_STARTED, significant=False, visibility=ParameterVisibility.HIDDEN, description="when it began, in ns"
     )
-    repair = luigi.BoolParameter(
+    repair = SwitchParameter(
         default=False,
-        parsing=luigi.BoolParameter.EXPLICIT_PARSING,
         significant=False,
         description="true removes damaged outputs, so that the next BuildAll makes just those again",
     )

@@ -193,6 +193,8 @@ def test_a_checksum_file_without_the_archive_is_named(source: Path, data_dir: Pa
     ("arguments", "message"),
     [
         (("TFRecords", "--train-shards", "0"), "0 is too small a count"),
+        (("TFRecords", "--train-shards", "many"), "'many' is not a whole number"),
+        (("BuildAll", "--tfrecords", "maybe"), "'maybe' is neither true nor false"),
         (("ExtractTrainPerSynset", "--synset", "../evil"), "'../evil' is not a synset such as n01440764"),
     ],
 )
