@@ -22,10 +22,12 @@ _MOST_USUAL_PIXELS = 1 << 26
 
 # ITU-T T.81, table B.1: the markers of segments that may stand before a scan, all of which give their length.
 _START_OF_SCAN = 0xDA
+_QUANTIZATION_TABLES = 0xDB
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _SEGMENTS = _FRAMES | {0xC4, 0xCC, 0xDA, 0xDB, 0xDD, *range(0xE0, 0xF0), 0xFE}
 _SEGMENT = struct.Struct(">BBH")
 _FRAME = struct.Struct(">BHHB")
+_USUAL_FRAMES = {(colours, _FRAME.size + 3 * colours) for colours in (1, 3)}
 
 
 class ImageError(BuildError):
@@ -77,21 +79,36 @@ def _size_of_usual_jpeg(encoded: bytes) -> tuple[int, int] | None:
         prefix, marker, length = _SEGMENT.unpack_from(encoded, position)
         if prefix != 0xFF or marker not in _SEGMENTS or length < 2:
             return None
+        contents = encoded[position + _SEGMENT.size : position + 2 + length]
+        if len(contents) < length - 2:
+            return None
         if marker == _START_OF_SCAN:
             return size
+        if marker == _QUANTIZATION_TABLES and not _are_whole(contents):
+            return None
         if marker in _FRAMES:
-            if size is not None or length < 8 or position + 10 > len(encoded):
+            size = _size_in_usual_frame(contents, len(encoded)) if size is None else None
+            if size is None:
                 return None
-            bits, height, width, colours = _FRAME.unpack_from(encoded, position + _SEGMENT.size)
-            if bits != 8 or colours not in (1, 3) or not _is_plausible(height * width, len(encoded)):
-                return None
-            size = height, width
         position += 2 + length
     return None
 
 
-def _is_plausible(pixels: int, size: int) -> bool:
-    return 0 < pixels <= min(_PIXELS_PER_BYTE * size, _MOST_USUAL_PIXELS)
+def _size_in_usual_frame(frame: bytes, image_size: int) -> tuple[int, int] | None:
+    if len(frame) < _FRAME.size:
+        return None
+    bits, height, width, colours = _FRAME.unpack_from(frame)
+    if bits != 8 or (colours, len(frame)) not in _USUAL_FRAMES:
+        return None
+    return (height, width) if 0 < height * width <= min(_PIXELS_PER_BYTE * image_size, _MOST_USUAL_PIXELS) else None
+
+
+def _are_whole(tables: bytes) -> bool:
+    """Tell whether quantization tables end where their segment does: 64 values each, of 8 or 16 bits."""
+    position = 0
+    while position < len(tables):
+        position += 65 if tables[position] < 0x10 else 129
+    return position == len(tables)
 
 
 def check_whole(encoded: bytes) -> None:

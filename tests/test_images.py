@@ -59,6 +59,8 @@ def test_re_encoding_repeats_its_bytes() -> None:
         (encode("RGB", "GIF"), "neither JPEG nor PNG"),
         (encode("RGB")[:100], "JPEG|header"),
         (encode("CMYK", size=(400, 300))[:-400], "cannot be decoded"),
+        (encode("RGB").replace(b"\xff\xdb\x00\x43", b"\xff\xdb\x00\x33", 1), "neither JPEG nor PNG"),
+        (encode("RGB")[: encode("RGB").index(b"\xff\xda") + 6], "JPEG|header"),
     ],
 )
 def test_what_is_no_usable_image_is_refused_with_the_reason(encoded: bytes, reason: str) -> None:
