@@ -4,6 +4,7 @@ import argparse
 import json
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from tests.benchmarks.data import Data
@@ -16,14 +17,20 @@ def main() -> None:
     """Run as the command line asks."""
     arguments = _parser().parse_args()
     names = arguments.stage or list(STAGES)
+    results: list[Result] = []
+    trouble = None
     try:
         require_peers(names)
-        results = _measure(names, arguments)
+        for result in _measure(names, arguments):
+            results.append(result)
     except BenchmarkError as error:
-        sys.exit(f"tests.benchmarks: {error}")
-    print(as_table(results, arguments.rounds))
-    if arguments.json:
-        arguments.json.write_text(json.dumps(as_json(results, arguments.scale, arguments.rounds), indent=2) + "\n")
+        trouble = f"tests.benchmarks: {error}"
+    if results:
+        print(as_table(results, arguments.rounds))
+        if arguments.json:
+            text = json.dumps(as_json(results, arguments.scale, arguments.rounds), indent=2)
+            arguments.json.write_text(f"{text}\n")
+    sys.exit(trouble)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -47,15 +54,14 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _measure(names: list[str], arguments: argparse.Namespace) -> list[Result]:
-    results = []
+def _measure(names: list[str], arguments: argparse.Namespace) -> Iterator[Result]:
     with tempfile.TemporaryDirectory(prefix="luigi-ilsvrc-benchmark-", dir=arguments.directory) as name:
         data = Data(Path(name), arguments.scale, _tell)
         for stage_name in names:
             with STAGES[stage_name](data) as stage:
-                results.append(measure(stage, arguments.rounds, Path(name), _tell))
-                print(as_table(results[-1:], arguments.rounds), file=sys.stderr, flush=True)
-    return results
+                result = measure(stage, arguments.rounds, Path(name), _tell)
+                _tell(as_table([result], arguments.rounds))
+                yield result
 
 
 def _tell(text: str) -> None:
