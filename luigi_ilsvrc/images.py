@@ -111,6 +111,13 @@ def _are_whole(tables: bytes) -> bool:
     return position == len(tables)
 
 
+def load_pillow() -> None:
+    """Import Pillow with its readers, 40 ms: once, in a process that forks many which decode images."""
+    from PIL import Image
+
+    Image.preinit()
+
+
 def check_whole(encoded: bytes) -> None:
     """Decode an image to its last pixel, as a reader would; costs 1,000 µs where a header costs 50.
 

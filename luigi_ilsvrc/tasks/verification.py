@@ -519,9 +519,11 @@ def import_before_forking(task: VerifyBuild, dependency: luigi.Task) -> None:
 
 def _import_before_forking(task_class: type[luigi.Task]) -> None:
     from luigi_ilsvrc import (
+        images,
         shards,
         verify,  # noqa: F401
     )
 
+    images.load_pillow()
     if issubclass(task_class, VerifyShard):
         shards.load_tensorflow()
