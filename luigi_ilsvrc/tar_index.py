@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from gzip import BadGzipFile, GzipFile
+from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,6 +29,11 @@ _MOST_IN_MEMORY = 1 << 26
 
 _NAME = 100
 """Bytes of a header's first field, the member's name."""
+
+# Mode, owner, group, time and device: of no use here, but where they are no numbers the header is none. Octal, or base
+# 256 after a first byte of 0x80 or 0xff, as GNU tar writes large ones.
+_UNUSED_NUMBERS = itemgetter(*map(slice, (100, 108, 116, 136, 329, 337), (108, 116, 124, 148, 337, 345)))
+_NUMBER = re.compile(rb"[\x80\xff].*| *[0-7]* *(\0.*)?", re.DOTALL)
 
 _END = bytes(BLOCK)
 _REGULAR = (b"0", b"\0")
@@ -97,6 +103,8 @@ def _parse_header(block: bytes, where: str) -> _Header:
     # The sum of the header's bytes, its own eight taken as spaces.
     if checksum != sum(block) - sum(block[148:156]) + 8 * ord(" "):
         raise ArchiveError(f"{where}: the tar header's checksum is wrong: the archive is damaged, or no tar at all")
+    if not all(map(_NUMBER.fullmatch, _UNUSED_NUMBERS(block))):
+        raise ArchiveError(f"{where}: the tar header of {name!r} has numbers that are none: the archive is damaged")
     if size < 0:
         raise ArchiveError(f"{where}: the tar header gives a negative size: the archive is damaged")
     return _Header(f"{prefix}/{name}" if prefix else name, size, block[156:157])

@@ -3,6 +3,7 @@ import io
 import tarfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from hypothesis import given, settings
@@ -37,6 +38,16 @@ def train_tar(**extra: Files) -> bytes:
     }
     images.update(extra)
     return tar_of((f"{synset}.tar", tar_of(files)) for synset, files in images.items())
+
+
+def train_tar_with_field(position: int, field: bytes, format: Literal[0, 1] = tarfile.USTAR_FORMAT) -> bytes:
+    """A training archive of one image of 5 bytes, with a field of its header overwritten and the checksum right."""
+    header = bytearray(tarfile.TarInfo("n01440764_10.JPEG").tobuf(format))
+    header[124:136] = b"00000000005\0"
+    header[position : position + len(field)] = field
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    return tar_of([("n01440764.tar", bytes(header) + b"tench".ljust(512, b"\0") + bytes(1024))])
 
 
 def validation_tar() -> bytes:
@@ -142,14 +153,14 @@ def test_folders_and_harmless_pax_headers_in_an_archive_are_passed_over(archive:
 
 
 def test_the_times_in_an_old_gnu_header_are_no_part_of_the_name(archive: Callable[[bytes], Path]) -> None:
-    header = bytearray(tarfile.TarInfo("n01440764_10.JPEG").tobuf(tarfile.GNU_FORMAT))
-    header[124:136] = b"00000000005\0"
-    header[345:369] = b"14000000000\0" * 2
-    header[148:156] = b" " * 8
-    header[148:156] = b"%06o\0 " % sum(header)
-    inner = bytes(header) + b"tench".ljust(512, b"\0") + bytes(1024)
-    [found] = tar_index.index_train_archive(archive(tar_of([("n01440764.tar", inner)])), SYNSETS[:1])
+    outer = train_tar_with_field(345, b"14000000000\0" * 2, tarfile.GNU_FORMAT)
+    [found] = tar_index.index_train_archive(archive(outer), SYNSETS[:1])
     assert (found.name, found.size) == ("n01440764_10.JPEG", 5)
+
+
+def test_an_owner_too_large_for_octal_digits_is_no_damage(archive: Callable[[bytes], Path]) -> None:
+    outer = train_tar_with_field(108, b"\x80\0\0\0\x77\x35\x94\0")
+    assert len(tar_index.index_train_archive(archive(outer), SYNSETS[:1])) == 1
 
 
 # What is refused ----------------------------------------------------------------------------------------------------
@@ -270,6 +281,15 @@ def test_sparse_renamed_and_resized_members_are_refused(
 def test_an_old_gnu_sparse_member_is_refused(archive: Callable[[bytes], Path]) -> None:
     with pytest.raises(ArchiveError, match="tar type 'S'"):
         index_train(archive(retyped(train_tar(), b"n01440764_10.JPEG", b"S")))
+
+
+@pytest.mark.parametrize("field", [100, 108, 116, 136, 329, 337])
+@pytest.mark.parametrize("number", [b"n>000644", b"0000-44\0", b"000 644\0"])
+def test_a_header_whose_numbers_are_none_is_refused(
+    archive: Callable[[bytes], Path], field: int, number: bytes
+) -> None:
+    with pytest.raises(ArchiveError, match="header of 'n01440764_10.JPEG' has numbers that are none"):
+        tar_index.index_train_archive(archive(train_tar_with_field(field, number)), SYNSETS[:1])
 
 
 @pytest.mark.parametrize("contents", [b"", b"\0" * 10_240, b"\0" * 511])
