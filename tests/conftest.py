@@ -29,7 +29,7 @@ def built(ilsvrc: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def built_without_shards(ilsvrc: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same without shards, which saves importing tensorflow: read it, do not change it."""
+    """The same without shards, which is sooner done: read it, do not change it."""
     return _build(ilsvrc, tmp_path_factory.mktemp("without-shards"), *QUICK)
 
 

@@ -1,6 +1,5 @@
 import json
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from luigi_ilsvrc import connections, download, partial_file
 from luigi_ilsvrc.download import ChecksumError, Credentials, DownloadError
 from tests import hostile_server as hostile
 from tests.hostile_server import HostileServer
+from tests.reliability.disks import largest_file
 from tests.test_download import (
     ACCOUNT,
     BODY,
@@ -418,13 +418,11 @@ def test_a_file_that_cannot_fit_is_refused_before_the_second_connection(
 def test_a_write_that_fails_ends_all_connections_and_keeps_what_came(
     server: HostileServer, destination: Path, fetch: Fetch
 ) -> None:
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (70_000, hard))
-    try:
-        with pytest.raises(DownloadError, match=r"File too large\): [\d,]+ bytes are still needed"):
-            fetch(server, destination)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    with (
+        largest_file(70_000),
+        pytest.raises(DownloadError, match=r"File too large\): [\d,]+ bytes are still needed"),
+    ):
+        fetch(server, destination)
     kept = held(destination)
     assert 0 < kept <= 70_000
     fetch(server, destination)

@@ -6,7 +6,6 @@ import logging
 import os
 import random
 import re
-import resource
 import signal
 import subprocess
 import sys
@@ -25,6 +24,7 @@ from luigi_ilsvrc import archives, download
 from luigi_ilsvrc.download import ChecksumError, Credentials, DownloadError, find_credentials, read_checksums
 from tests import hostile_server as hostile
 from tests.hostile_server import HostileServer
+from tests.reliability.disks import largest_file
 
 NAME = "images.tar"
 ACCOUNT = Credentials("ada", "s3cret-key")
@@ -853,15 +853,11 @@ def test_a_file_that_cannot_fit_is_refused_before_its_first_byte(
 def test_a_write_that_fails_keeps_what_came_and_the_next_run_completes(
     server: HostileServer, destination: Path, fetch: Fetch
 ) -> None:
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
-    try:
-        with pytest.raises(
-            DownloadError, match=r"training_images.tar.partial \(File too large\): [\d,]+ bytes are still"
-        ):
-            fetch(server.url, destination)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    with (
+        largest_file(100_000),
+        pytest.raises(DownloadError, match=r"training_images.tar.partial \(File too large\): [\d,]+ bytes are still"),
+    ):
+        fetch(server.url, destination)
     fetch(server.url, destination)
     assert_only_the_file_is_there(destination)
     assert server.header("Range") == [None, "bytes=100000-"]

@@ -1,5 +1,4 @@
 import errno
-import resource
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypeAlias
@@ -11,6 +10,7 @@ from hypothesis import strategies as st
 from tensorflow import train
 
 from luigi_ilsvrc.records import RecordWriter, bytes_feature, encode_example, float_feature, int64_feature, text_feature
+from tests.reliability.disks import largest_file
 
 Values: TypeAlias = dict[str, bytes | str | list[int] | tuple[float, ...]]
 """Of each feature: bytes, a string, whole numbers as a list, or numbers as a tuple."""
@@ -82,12 +82,6 @@ def test_a_file_of_records_has_the_bytes_that_tensorflow_gives_it(records: list[
 
 def test_a_record_that_the_disk_takes_only_in_part_is_an_error_that_names_the_file(tmp_path: Path) -> None:
     path = tmp_path / "shard"
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    with RecordWriter(path) as writer:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
-        try:
-            with pytest.raises(OSError) as raised:
-                writer.write([b"a", 2000 * b"b"])
-        finally:
-            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    with RecordWriter(path) as writer, largest_file(1000), pytest.raises(OSError) as raised:
+        writer.write([b"a", 2000 * b"b"])
     assert (raised.value.errno, raised.value.filename) == (errno.EFBIG, str(path))

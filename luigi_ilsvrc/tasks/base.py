@@ -187,8 +187,8 @@ class ILSVRCTask(luigi.Task):
     def get_params(cls) -> Any:
         """Return names and parameters, as Luigi does.
 
-        It looks for them among all attributes of the class, several times for each task: with 2,155 tasks that was half
-        of what it takes to find a build complete.
+        It looks for them among all attributes of the class, several times for each task: with 2,155 tasks that was a
+        third of what it takes to find a build complete.
         """
         return super().get_params()
 

@@ -38,6 +38,7 @@ class ExtractTrainPerSynset(OutputTask):
 
     def output(self) -> WholeDirectoryTarget:
         """Return the synset's class folder."""
+        # Not by way of an IndexTrain, which would be made 1000 times only to find a build complete.
         return WholeDirectoryTarget(self.dataset / IndexTrain.folder_name / self.synset)
 
     def make(self, path: Path, progress: TaskProgress) -> Manifest:

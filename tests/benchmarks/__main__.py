@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.benchmarks.data import Data
-from tests.benchmarks.measure import BenchmarkError, Result, measure
+from tests.benchmarks.measure import BenchmarkError, Result, measure, tell
 from tests.benchmarks.stages import STAGES, require_peers
 from tests.benchmarks.table import as_json, as_table
 
@@ -56,16 +56,12 @@ def _parser() -> argparse.ArgumentParser:
 
 def _measure(names: list[str], arguments: argparse.Namespace) -> Iterator[Result]:
     with tempfile.TemporaryDirectory(prefix="luigi-ilsvrc-benchmark-", dir=arguments.directory) as name:
-        data = Data(Path(name), arguments.scale, _tell)
+        data = Data(Path(name), arguments.scale)
         for stage_name in names:
             with STAGES[stage_name](data) as stage:
-                result = measure(stage, arguments.rounds, Path(name), _tell)
-                _tell(as_table([result], arguments.rounds))
+                result = measure(stage, arguments.rounds, Path(name))
+                tell(as_table([result], arguments.rounds))
                 yield result
-
-
-def _tell(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,12 @@
 """What is measured on: miniatures, made once."""
 
-from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from luigi_ilsvrc import archives, miniature
 from luigi_ilsvrc.download import read_checksums
+from tests.benchmarks.measure import tell
 
 IMAGES, ANNOTATIONS, SYNSETS, TRAIN_SHARDS, VALIDATION_SHARDS = 20_000, 100_000, 1000, 1024, 128
 """At scale 1."""
@@ -27,14 +27,11 @@ class Data:
         Where they go.
     scale : float
         1 gives the sizes that the goals are stated for.
-    tell : callable
-        Told of what is being made.
     """
 
-    def __init__(self, directory: Path, scale: float, tell: Callable[[str], object]) -> None:
+    def __init__(self, directory: Path, scale: float) -> None:
         self.directory = directory
         self._scale = scale
-        self._tell = tell
 
     def scaled(self, count: int, least: int = _LEAST) -> int:
         """Return a count at this scale."""
@@ -93,7 +90,7 @@ class Data:
         return directory
 
     def _make(self, name: str, **counts: Any) -> Path:
-        self._tell(f"making {name}: {', '.join(f'{what} {count:,}' for what, count in counts.items())}")
+        tell(f"making {name}: {', '.join(f'{what} {count:,}' for what, count in counts.items())}")
         miniature.write(self.directory / name, **counts)
         return self.directory / name
 

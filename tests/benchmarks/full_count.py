@@ -19,7 +19,7 @@ from typing import Any
 
 from luigi_ilsvrc import miniature
 from tests.benchmarks.data import TRAIN_SHARDS, VALIDATION_SHARDS
-from tests.benchmarks.measure import BenchmarkError, Usage, run
+from tests.benchmarks.measure import BenchmarkError, Usage, run, tell
 from tests.benchmarks.table import machine
 
 GROWTH = 1.15
@@ -43,7 +43,7 @@ class Family:
     wall, cpu : float
         Seconds of all tasks, each in its own process.
     memory : float
-        Bytes resident in the largest of these processes, its share of tensorflow's pages included.
+        Bytes resident in the largest of these processes, what it shares with its parent included.
     """
 
     tasks: int = 0
@@ -105,7 +105,7 @@ def _build(directory: Path, share: float) -> Build:
     source, data_dir, record = (directory / f"{name}-{share:g}" for name in ("source", "data", "record"))
     began = time.monotonic()
     miniature.write(source, **counts)
-    _tell(f"made {counts['train_images']:,} training images in {time.monotonic() - began:.0f} s; building")
+    tell(f"made {counts['train_images']:,} training images in {time.monotonic() - began:.0f} s; building")
     os.sync()
     usage = run(
         [
@@ -177,10 +177,6 @@ def _verdicts(tenth: Build, full: Build, seconds: float) -> list[tuple[str, bool
 
 def _as_json(build: Build) -> dict[str, Any]:
     return {**asdict(build), "usage": build.usage._asdict()}
-
-
-def _tell(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 def main() -> None:

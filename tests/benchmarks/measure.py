@@ -146,7 +146,12 @@ def mark_imports_done() -> None:
     Path(os.environ[_MARK]).write_text(f"{time.time()} {time.process_time()}")
 
 
-def measure(stage: Stage, rounds: int, directory: Path, tell: Callable[[str], object]) -> Result:
+def tell(text: str) -> None:
+    """Tell whoever waits what is going on, beside the results."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def measure(stage: Stage, rounds: int, directory: Path) -> Result:
     """Run ours and each peer in turns, after a round of warm-up that is not counted.
 
     The warm-up leaves all inputs in the page cache. Before each run, the outputs of the one before are removed and

@@ -20,7 +20,7 @@ def luigi_after_imports(*arguments: str) -> None:
     from tests.benchmarks.measure import mark_imports_done
 
     mark_imports_done()
-    luigi_run(["--module", "luigi_ilsvrc", *arguments])
+    luigi_run(list(arguments))
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from tests.benchmarks.data import (
     md5_of,
     megabytes,
 )
-from tests.benchmarks.measure import BenchmarkError, Command, Goal, Stage, run
+from tests.benchmarks.measure import Arrange, BenchmarkError, Command, Goal, Stage, run
 from tests.benchmarks.server import serve
 
 LIMIT = 8_000_000
@@ -28,16 +28,27 @@ LIMIT = 8_000_000
 
 TRAIN, VALIDATION, BOXES = archives.TRAIN.name, archives.VALIDATION.name, archives.BOUNDING_BOXES.name
 
-_LUIGI = (sys.executable, "-m", "luigi", "--module")
+_LUIGI = (sys.executable, "-m", "luigi")
+_LUIGI_AFTER_IMPORTS = (sys.executable, "-m", "tests.benchmarks.ours", "luigi_after_imports")
 _WORKERS = ("--workers", "2", "--local-scheduler")
 _ROOM = "Ours is the room download.py in a process of its own, without Luigi; both begin with an empty folder."
 
 
-def _luigi(task: str, source: Path, data_dir: Path, *options: object) -> Command:
+def _luigi(task: str, source: Path, data_dir: Path, *options: object, program: Command = _LUIGI) -> Command:
     return [
-        *(*_LUIGI, "luigi_ilsvrc", task, "--source", source, "--data-dir", data_dir),
+        *(*program, "--module", "luigi_ilsvrc", task, "--source", source, "--data-dir", data_dir),
         *(*options, *_WORKERS),
     ]
+
+
+def _luigi_with_archives(task: str, source: Path, *options: object, program: Command = _LUIGI) -> Arrange:
+    """Return how to run a task where the archives lie as a download leaves them."""
+
+    def arrange(outputs: Path) -> Command:
+        link_archives(source, outputs)
+        return _luigi(task, source, outputs, *options, program=program)
+
+    return arrange
 
 
 def _shell(*lines: str) -> Command:
@@ -128,15 +139,10 @@ def _two_pipes(source: Path, folders: Path) -> Command:
 def extract(data: Data) -> Iterator[Stage]:
     """Extract the training archive into class folders."""
     source = data.photographs
-
-    def our_command(outputs: Path) -> Command:
-        link_archives(source, outputs)
-        return _luigi("TrainImages", source, outputs)
-
     yield Stage(
         "extract",
         f"extract the training archive, {data.images:,} images, 2 workers",
-        our_command,
+        _luigi_with_archives("TrainImages", source),
         {
             "seed's loop": lambda outputs: _shell(*_seed_loop(source, outputs / "folders")),
             "two tar pipes": lambda outputs: _two_pipes(source, outputs),
@@ -157,16 +163,11 @@ def _peer_boxes(source: Path, folders: Path, csv: Path) -> list[str]:
 def boxes(data: Data) -> Iterator[Stage]:
     """From the archive of annotations to the CSV."""
     source = data.annotations
-
-    def our_command(outputs: Path) -> Command:
-        link_archives(source, outputs)
-        return _luigi("BoundingBoxCSV", source, outputs)
-
     peer = "tar xzf, ElementTree"
     yield Stage(
         "boxes",
         f"boxes of {data.scaled(ANNOTATIONS):,} XML files, archive to CSV",
-        our_command,
+        _luigi_with_archives("BoundingBoxCSV", source),
         {peer: lambda outputs: _shell(*_peer_boxes(source, outputs / "xml", outputs / "boxes.csv"))},
         [Goal(peer, "wall", 0.6), Goal(peer, "cpu", 0.7)],
         "Ours is `luigi … BoundingBoxCSV`, its start included. The peer applies none of the rules that the data needs.",
@@ -185,18 +186,12 @@ def _shard_options(data: Data) -> list[object]:
 def shards(data: Data) -> Iterator[Stage]:
     """Cut TFRecord shards from the archives."""
     source = data.photographs
-
-    def our_command(outputs: Path) -> Command:
-        link_archives(source, outputs)
-        arguments = _luigi("TFRecords", source, outputs, *_shard_options(data))[len(_LUIGI) + 1 :]
-        return [sys.executable, "-m", "tests.benchmarks.ours", "luigi_after_imports", *arguments]
-
     train, validation = data.shards
     images = f"{data.images:,} + {data.validation_images:,} images"
     yield Stage(
         "shards",
         f"{train} + {validation} shards of {images}, from archives, 2 workers",
-        our_command,
+        _luigi_with_archives("TFRecords", source, *_shard_options(data), program=_LUIGI_AFTER_IMPORTS),
         {
             "tensorflow-datasets": lambda outputs: _shell(_python("peers", "tfds", source, outputs)),
             "cp": lambda outputs: ["cp", source / TRAIN, source / VALIDATION, outputs],
@@ -253,7 +248,7 @@ def _graph_shape(data: Data) -> list[object]:
 
 def _empty_graph(data: Data, outputs: Path) -> Command:
     return [
-        *(*_LUIGI, "tests.benchmarks.empty_graph", "EmptyBuild", "--directory", outputs),
+        *(*_LUIGI, "--module", "tests.benchmarks.empty_graph", "EmptyBuild", "--directory", outputs),
         *("--synsets", data.scaled(SYNSETS), *_graph_shape(data), *_WORKERS),
     ]
 
