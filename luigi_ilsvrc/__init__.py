@@ -4,12 +4,12 @@ from luigi_ilsvrc.tasks.bounding_boxes import BoundingBoxCSV
 from luigi_ilsvrc.tasks.build_all import BuildAll
 from luigi_ilsvrc.tasks.downloads import DownloadBoundingBoxes, DownloadTrain, DownloadValidation
 from luigi_ilsvrc.tasks.extraction import ExtractBoundingBoxes, ExtractTrainPerSynset, SortValidation, TrainImages
-from luigi_ilsvrc.tasks.image_index import IndexTrain, IndexValidation
-from luigi_ilsvrc.tasks.tfrecords import PlanShards, TFRecords, TFRecordShard
-from luigi_ilsvrc.tasks.verification import (
+from luigi_ilsvrc.tasks.indexing import IndexTrain, IndexValidation
+from luigi_ilsvrc.tasks.shards import PlanShards, TFRecords, TFRecordShard
+from luigi_ilsvrc.tasks.verification.build import VerifyBuild
+from luigi_ilsvrc.tasks.verification.parts import (
     VerifyAnnotations,
     VerifyArchive,
-    VerifyBuild,
     VerifyIndex,
     VerifyShard,
     VerifySynset,

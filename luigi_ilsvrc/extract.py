@@ -1,16 +1,18 @@
-"""Images into class folders, through the index."""
+"""Images and annotations into class folders."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from luigi_ilsvrc import disk
-from luigi_ilsvrc.manifest import Manifest, entry_of
-from luigi_ilsvrc.progress import Progress, unheard
-from luigi_ilsvrc.tar_index import ImageLocation, ImageReader
+from luigi_ilsvrc.dataset.annotations import Annotation
+from luigi_ilsvrc.layouts.index import ImageLocation
+from luigi_ilsvrc.layouts.reader import ImageReader
+from luigi_ilsvrc.progress import Progress, no_progress
+from luigi_ilsvrc.storage import disk
+from luigi_ilsvrc.storage.manifest import Manifest, entry_of
 
 
 def extract_synset(
-    reader: ImageReader, images: Sequence[ImageLocation], folder: Path, progress: Progress = unheard
+    reader: ImageReader, images: Sequence[ImageLocation], folder: Path, progress: Progress = no_progress
 ) -> Manifest:
     """Write each of `images` to ``<folder>/<name>``, byte for byte; progress counts images.
 
@@ -22,15 +24,15 @@ def extract_synset(
     Raises
     ------
     ArchiveError
-        Where an image cannot be read, see `ImageReader.read`.
+        If an image cannot be read, see `ImageReader.read`.
     DiskError
-        Where the images will not fit.
+        If the images will not fit.
     """
     return _extract(reader, images, folder, "{0.name}", progress)
 
 
 def extract_sorted(
-    reader: ImageReader, images: Sequence[ImageLocation], directory: Path, progress: Progress = unheard
+    reader: ImageReader, images: Sequence[ImageLocation], directory: Path, progress: Progress = no_progress
 ) -> Manifest:
     """Write each of `images` to ``<directory>/<synset>/<name>``; otherwise as `extract_synset`."""
     for synset in {image.synset for image in images}:
@@ -41,13 +43,40 @@ def extract_sorted(
 def _extract(
     reader: ImageReader, images: Sequence[ImageLocation], directory: Path, path: str, progress: Progress
 ) -> Manifest:
-    disk.make_sure_of_room({directory: sum(image.size for image in images)})
+    disk.check_free_space({directory: sum(image.size for image in images)})
     manifest = {}
-    # In the archive's order: its pages are read ahead.
+    # In the archive's order, so that the system reads ahead.
     for done, image in enumerate(sorted(images, key=lambda image: image.offset), start=1):
         contents = reader.read(image)
         name = path.format(image)
         (directory / name).write_bytes(contents)
         manifest[name] = entry_of(contents)
-        progress("extracting", done, len(images))
+        progress("extracting", done, len(images), "images")
+    return manifest
+
+
+_PROGRESS_EVERY = 1000
+
+
+def extract_annotations(
+    annotations: Iterable[Annotation], directory: Path, progress: Progress = no_progress
+) -> Manifest:
+    """Write every annotation to ``<directory>/<synset>/<synset>_<n>.xml``; progress counts files.
+
+    Returns
+    -------
+    Manifest
+        Of the directory.
+    """
+    manifest: Manifest = {}
+    folders: set[str] = set()
+    for done, annotation in enumerate(annotations, start=1):
+        if annotation.synset not in folders:
+            (directory / annotation.synset).mkdir()
+            folders.add(annotation.synset)
+        name = f"{annotation.synset}/{annotation.image}.xml"
+        (directory / name).write_bytes(annotation.xml)
+        manifest[name] = entry_of(annotation.xml)
+        if done % _PROGRESS_EVERY == 0:
+            progress("extracting", done, None, "files")
     return manifest

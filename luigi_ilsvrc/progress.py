@@ -1,14 +1,30 @@
-"""How the rooms tell of long work, without knowing who listens."""
+"""How long work reports its progress, without knowing who shows it."""
 
-from collections.abc import Callable
-
-Progress = Callable[[str, int, int | None], None]
-"""Called as ``progress(stage, done, total)``: what is being done (``"downloading"``), and how much of how much.
-
-The unit (bytes, images, files) is the room's own; ``total`` is None where it is not known beforehand. Calls may be
-frequent: whoever listens decides how often to show them.
-"""
+from typing import Protocol
 
 
-def unheard(stage: str, done: int, total: int | None) -> None:
-    """Be the progress that nobody listens to."""
+class Progress(Protocol):
+    """A callback for progress. Calls may be frequent: the callback decides how often to show them."""
+
+    def __call__(self, stage: str, done: int, total: int | None, unit: str) -> None:
+        """Report progress.
+
+        Parameters
+        ----------
+        stage : str
+            What is being done, such as ``"downloading"``.
+        done : int
+            How much of it is done.
+        total : int or None
+            How much there is to do; None if that is not known yet.
+        unit : str
+            What `done` and `total` count: `BYTES`, or a plural such as ``"images"``, ``"files"``, ``"shards"``.
+        """
+
+
+BYTES = "B"
+"""The unit of bytes."""
+
+
+def no_progress(stage: str, done: int, total: int | None, unit: str) -> None:
+    """Ignore progress; the default callback."""

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from luigi_ilsvrc import miniature
-from tests.running import QUICK, SHARDS, luigi
+from tests.support.running import QUICK, SHARDS, luigi
 
 
 @pytest.fixture(scope="session")
@@ -29,7 +29,7 @@ def built(ilsvrc: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def built_without_shards(ilsvrc: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same without shards, which is sooner done: read it, do not change it."""
+    """The same without shards, which takes less time: read it, do not change it."""
     return _build(ilsvrc, tmp_path_factory.mktemp("without-shards"), *QUICK)
 
 

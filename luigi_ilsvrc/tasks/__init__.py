@@ -1,1 +1,1 @@
-"""The task graph: parameters, requirements, outputs; each run is one call into a room of `luigi_ilsvrc`."""
+"""The task graph: parameters, requirements, outputs; each run is one call into a module of `luigi_ilsvrc`."""

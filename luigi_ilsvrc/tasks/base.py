@@ -1,143 +1,69 @@
-"""What all tasks share: parameters, the folders of the data set, and how an output is made."""
+"""What all tasks share: parameters, the places of outputs, and how an output is made."""
 
 import os
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, ClassVar
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 import luigi
-from luigi.parameter import ConfigPath, ParameterVisibility
+from luigi.parameter import MissingParameterException, ParameterVisibility
 
-from luigi_ilsvrc import archives, disk, synsets
+from luigi_ilsvrc.dataset.archives import CHECKSUM_FILE, SOURCE
+from luigi_ilsvrc.dataset.paths import DataSetPaths
+from luigi_ilsvrc.dataset.synsets import (
+    PACKAGED_TABLES,
+    SYNSET_ENGLISH_KEY,
+    UNIQUE_SYNSETS,
+    VALIDATION_SYNSET_LABELS,
+    LabelTables,
+)
 from luigi_ilsvrc.errors import BuildError
-from luigi_ilsvrc.manifest import Manifest, describe, write_manifest
-from luigi_ilsvrc.tasks import logs, orphans
-from luigi_ilsvrc.tasks.reporting import TaskProgress
-from luigi_ilsvrc.tasks.targets import WholeTarget
+from luigi_ilsvrc.progress import Progress
+from luigi_ilsvrc.storage import disk
+from luigi_ilsvrc.storage.manifest import Manifest, build_manifest, write_manifest
+from luigi_ilsvrc.tasks.luigi_support import logs, parent_death
+from luigi_ilsvrc.tasks.luigi_support.targets import AtomicFolderTarget, AtomicTarget
+from luigi_ilsvrc.tasks.luigi_support.task_progress import TaskProgress
+from luigi_ilsvrc.tasks.parameters import (
+    AbsolutePathParameter,
+    FileParameter,
+    IntegerParameter,
+    ParameterError,
+    SourceParameter,
+    option,
+    setting,
+)
 
 OFFICIAL = "official"
 NO_CHECKSUMS = "none"
 PACKAGED = "packaged"
-CHECKSUM_FILE = "MD5SUMS"
 
-logs.install()
-
-
-class ParameterError(BuildError):
-    """A parameter has a value that makes no sense."""
-
-
-def setting(name: str) -> ConfigPath:
-    """Let the section ``[ilsvrc]`` of Luigi's configuration supply a parameter, for all tasks at once."""
-    return {"section": "ilsvrc", "name": name}
+_SUPPLIED_BY_FOLDER = {
+    "checksums": (OFFICIAL, CHECKSUM_FILE),
+    "unique_synsets": (PACKAGED, UNIQUE_SYNSETS),
+    "validation_synset_labels": (PACKAGED, VALIDATION_SYNSET_LABELS),
+    "synset_english_key": (PACKAGED, SYNSET_ENGLISH_KEY),
+}
+"""By parameter: its default, and the file of a source folder that takes the place of the default."""
 
 
-def _absolute(path: str) -> str:
-    return _normal(path) if os.path.isabs(path) else os.path.abspath(os.path.expanduser(path))
-
-
-@cache
-def _normal(path: str) -> str:
-    # The same few paths come with each task.
-    return os.path.normpath(path)
-
-
-class AbsolutePathParameter(luigi.PathParameter):
-    """A path, made absolute without ``..`` or ``~``, so that it means the same to every worker."""
-
-    def normalize(self, x: Any) -> Path:
-        """Return the absolute path."""
-        return Path(_absolute(str(x)))
-
-
-class NumberParameter(luigi.IntParameter):
-    """A whole number."""
-
-    def parse(self, x: str) -> int:
-        """Return the number; raises `ParameterError` where it is none."""
-        try:
-            return int(x)
-        except ValueError as error:
-            raise ParameterError(f"{x!r} is not a whole number") from error
-
-
-class CountParameter(NumberParameter):
-    """A whole number above 0."""
-
-    def normalize(self, x: Any) -> int:
-        """Return the number; raises `ParameterError` where it is not above 0."""
-        if x < 1:
-            raise ParameterError(f"{x} is too small a count; give 1 or more")
-        return int(x)
-
-
-class SwitchParameter(luigi.BoolParameter):
-    """``true`` or ``false``, spelled out."""
-
-    parsing = luigi.BoolParameter.EXPLICIT_PARSING
-
-    def parse(self, x: str | bool) -> bool:
-        """Return the truth; raises `ParameterError` where it is neither."""
-        try:
-            return bool(super().parse(x))
-        except ValueError as error:
-            raise ParameterError(f"{x!r} is neither true nor false") from error
-
-
-class LocationParameter(luigi.Parameter):
-    """A URL, one of a few words, or else a path, made absolute.
-
-    Parameters
-    ----------
-    words : tuple of str
-        What is not taken for a path.
-    """
-
-    def __init__(self, *, words: tuple[str, ...] = (), **options: Any) -> None:
-        super().__init__(**options)
-        self._words = words
-
-    def normalize(self, x: Any) -> str:
-        """Return the URL without a final slash, the word, or the absolute path.
-
-        Raises `ParameterError` where the URL holds a user name: parameters are sent to the scheduler and shown.
-        """
-        location = str(x)
-        if location in self._words:
-            return location
-        if "://" not in location:
-            return _absolute(location)
-        try:
-            url = urlsplit(location)
-        except ValueError as error:
-            raise ParameterError(f"{location} is not a URL: {error}") from error
-        if url.scheme == "file":
-            return _absolute(url2pathname(url.path))
-        if url.username is not None:
-            raise ParameterError(
-                "the URL holds a user name, and parameters are shown to everybody: take it out, and set "
-                "IMAGENET_USERNAME and IMAGENET_ACCESS_KEY in the environment"
-            )
-        return location.rstrip("/")
-
-
-def _table_parameter(name: str, description: str) -> LocationParameter:
-    return LocationParameter(
+def _table_parameter(name: str, description: str) -> FileParameter:
+    return FileParameter(
         words=(PACKAGED,),
         default=PACKAGED,
         config_path=setting(name),
         significant=False,
         visibility=ParameterVisibility.HIDDEN,
-        description=description,
+        description=f"{description}, or {PACKAGED}",
     )
 
 
 class ILSVRCTask(luigi.Task):
     """A task of the build of one data set.
 
-    Whatever it needs from the set-up is a parameter, so that a worker on another host builds the same.
+    What it needs from the set-up is a parameter, so that a worker on another host builds the same. If the source is a
+    folder that holds label tables or checksums, these parameters have the paths of its files from the moment that a
+    task is made: on a host that does not see the folder, the task fails, and does not use the packaged tables.
     """
 
     data_dir = AbsolutePathParameter(
@@ -145,14 +71,14 @@ class ILSVRCTask(luigi.Task):
         config_path=setting("data_dir"),
         description="where the outputs go",
     )
-    source = LocationParameter(
-        default=archives.SOURCE,
+    source = SourceParameter(
+        default=SOURCE,
         config_path=setting("source"),
         significant=False,
         visibility=ParameterVisibility.HIDDEN,
-        description="a URL prefix or a directory that holds the archives under their official names",
+        description="a URL prefix or a folder that holds the archives under their official names",
     )
-    checksums = LocationParameter(
+    checksums = FileParameter(
         words=(OFFICIAL, NO_CHECKSUMS),
         default=OFFICIAL,
         config_path=setting("checksums"),
@@ -166,21 +92,14 @@ class ILSVRCTask(luigi.Task):
     )
     synset_english_key = _table_parameter("synset_english_key", "a table of <synset><TAB><words>")
 
-    connections = CountParameter(
+    connections = IntegerParameter(
+        minimum=1,
         default=4,
         config_path=setting("connections"),
         significant=False,
         visibility=ParameterVisibility.HIDDEN,
         description="how many connections a download uses; 1 for servers that want it",
     )
-
-    unit: ClassVar[str] = "images"
-    """What the task's progress counts."""
-
-    @property
-    def dataset(self) -> Path:
-        """The folder that the outputs but ``bounding_boxes.csv`` are below."""
-        return self.data_dir / "ilsvrc2012"
 
     @classmethod
     @cache
@@ -192,51 +111,66 @@ class ILSVRCTask(luigi.Task):
         """
         return super().get_params()
 
-    def clone(self, cls: Any = None, **kwargs: Any) -> Any:
-        """Clone the task; what the source directory supplies by itself travels on by its path.
+    @classmethod
+    def get_param_values(cls, params: Any, args: Any, kwargs: Any) -> list[tuple[str, Any]]:
+        """Return names and values, as Luigi does, with the files of a source folder in place of defaults.
 
-        So a worker on a host that does not see that directory fails, instead of taking the packaged tables.
+        Raises
+        ------
+        ParameterError
+            If a value makes no sense, or is missing.
         """
-        return super().clone(cls, **{**self._supplied, **kwargs})
+        logs.install()
+        try:
+            values = super().get_param_values(params, args, kwargs)
+        except MissingParameterException:
+            missing = next(
+                name for name, item in params if name not in kwargs and not item.has_task_value(cls.task_family, name)
+            )
+            raise ParameterError(f"{option(missing)}: {cls.task_family} needs it, and it has no default") from None
+        except ValueError as error:
+            # Luigi wraps the errors of values in its configuration.
+            if isinstance(error.__cause__, ParameterError):
+                raise error.__cause__ from None
+            raise
+        return _with_files_of_folder(values)
 
     @cached_property
-    def _supplied(self) -> dict[str, str]:
-        return {
-            "checksums": self._supply(self.checksums, OFFICIAL, CHECKSUM_FILE),
-            "unique_synsets": self._supply(self.unique_synsets, PACKAGED, synsets.UNIQUE_SYNSETS),
-            "validation_synset_labels": self._supply(
-                self.validation_synset_labels, PACKAGED, synsets.VALIDATION_SYNSET_LABELS
-            ),
-            "synset_english_key": self._supply(self.synset_english_key, PACKAGED, synsets.SYNSET_ENGLISH_KEY),
-        }
+    def paths(self) -> DataSetPaths:
+        """Where the outputs of the build lie."""
+        return DataSetPaths(self.data_dir)
 
-    def _supply(self, value: str, default: str, name: str) -> str:
-        path = os.path.join(self.source, name)
-        return path if value == default and os.path.isfile(path) else value
-
-    def _table(self, name: str) -> Path:
-        supplied = self._supplied[name.removesuffix(".txt")]
-        return synsets.PACKAGED_TABLES / name if supplied == PACKAGED else Path(supplied)
-
-    def read_synsets(self) -> list[str]:
-        """Read the challenge's synsets, in the order of their labels; see `synsets.read_synsets`."""
-        return synsets.read_synsets(self._table(synsets.UNIQUE_SYNSETS))
-
-    def read_validation_labels(self) -> tuple[list[str], Path]:
-        """Read the validation images' synsets, and say from which file; see `synsets.read_validation_labels`."""
-        path = self._table(synsets.VALIDATION_SYNSET_LABELS)
-        return synsets.read_validation_labels(path, self.read_synsets()), path
-
-    def read_english(self) -> dict[str, str]:
-        """Read the synsets' English, in the order of their labels; see `synsets.read_english`."""
-        return synsets.read_english(self._table(synsets.SYNSET_ENGLISH_KEY), self.read_synsets())
+    @cached_property
+    def tables(self) -> LabelTables:
+        """The label tables of the build."""
+        return LabelTables(
+            *(
+                PACKAGED_TABLES / name if given == PACKAGED else Path(given)
+                for given, name in (
+                    (self.unique_synsets, UNIQUE_SYNSETS),
+                    (self.validation_synset_labels, VALIDATION_SYNSET_LABELS),
+                    (self.synset_english_key, SYNSET_ENGLISH_KEY),
+                )
+            )
+        )
 
     def on_failure(self, exception: BaseException) -> Any:
-        """Give the scheduler the message alone where a person can act on it."""
+        """Give the scheduler the message alone if a person can act on it."""
         return str(exception) if isinstance(exception, BuildError) else super().on_failure(exception)
 
 
-orphans.install(ILSVRCTask)
+def _with_files_of_folder(values: list[tuple[str, Any]]) -> list[tuple[str, Any]]:
+    given = dict(values)
+    files = {
+        name: os.path.join(given["source"], file)
+        for name, (default, file) in _SUPPLIED_BY_FOLDER.items()
+        if given[name] == default
+    }
+    supplied = {name: path for name, path in files.items() if os.path.isfile(path)}
+    return [(name, supplied.get(name, value)) for name, value in values] if supplied else values
+
+
+parent_death.install(ILSVRCTask)
 
 
 class OutputTask(ILSVRCTask):
@@ -246,35 +180,31 @@ class OutputTask(ILSVRCTask):
     """
 
     has_manifest: ClassVar[bool] = True
-    """False where the output's format has checksums of its own."""
+    """False if the output's format has checksums of its own."""
 
-    def output(self) -> WholeTarget:
+    def output(self) -> AtomicTarget | AtomicFolderTarget:
         """Return the file or folder that the task makes."""
         raise NotImplementedError
 
-    def make(self, path: Path, progress: TaskProgress) -> Manifest | None:
-        """Write the output to `path`; return its manifest where that costs less than reading it again."""
+    def make(self, path: Path, progress: Progress) -> Manifest | None:
+        """Write the output to `path`; return its manifest if that costs less than reading it again."""
         raise NotImplementedError
 
-    def manifest(self) -> WholeTarget:
-        """Return the file that says what the output holds; see `luigi_ilsvrc.manifest`."""
-        relative = os.path.relpath(self.output().path, self.dataset).removeprefix("../")
-        return WholeTarget(self.dataset / "index" / "manifests" / f"{relative}.csv")
+    def manifest(self) -> AtomicTarget:
+        """Return the file that says what the output holds; see `storage.manifest`."""
+        return AtomicTarget(self.paths.manifest(Path(self.output().path)))
 
     def run(self) -> None:
         """Make the output, unless another process has just done so."""
         target = self.output()
-        progress = TaskProgress(self, self.unit)
         try:
-            with target.temporary_path() as path:
+            with TaskProgress(self) as progress, target.temporary_path() as path:
                 if not target.exists():
                     manifest = self.make(Path(path), progress)
                     if self.has_manifest:
-                        self._write_manifest(manifest or describe(Path(path)))
+                        self._write_manifest(manifest or build_manifest(Path(path)))
         except OSError as error:
-            raise disk.refusal(error, Path(target.path)) from error
-        finally:
-            progress.close()
+            raise disk.explain_os_error(error, Path(target.path)) from error
 
     def _write_manifest(self, manifest: Manifest) -> None:
         target = self.manifest()

@@ -2,48 +2,23 @@
 
 from pathlib import Path
 
-import luigi
-
-from luigi_ilsvrc.tasks.base import OutputTask
-from luigi_ilsvrc.tasks.downloads import DownloadBoundingBoxes
-from luigi_ilsvrc.tasks.extraction import ExtractBoundingBoxes
-from luigi_ilsvrc.tasks.reporting import TaskProgress
-from luigi_ilsvrc.tasks.targets import WholeTarget
+from luigi_ilsvrc.dataset.boxes import write_csv
+from luigi_ilsvrc.progress import Progress
+from luigi_ilsvrc.tasks.extraction import AnnotationTask
+from luigi_ilsvrc.tasks.luigi_support.targets import AtomicTarget
 
 
-class BoundingBoxCSV(OutputTask):
-    """Reads the boxes of all training images, from the archive, or from extracted annotations where that is gone."""
+class BoundingBoxCSV(AnnotationTask):
+    """Reads the boxes of all training images, from the archive, or from extracted annotations if that is gone."""
 
     priority = 70
-    unit = "files"
 
-    def requires(self) -> list[luigi.Task]:
-        """Require the archive, unless the annotations are there instead."""
-        return [] if self._is_of_folders() else [self.clone(DownloadBoundingBoxes)]
+    def output(self) -> AtomicTarget:
+        """Return ``bounding_boxes.csv``; see `dataset.boxes.write_csv`."""
+        return AtomicTarget(self.paths.bounding_boxes)
 
-    def output(self) -> WholeTarget:
-        """Return ``bounding_boxes.csv``; see `boxes.write_csv`."""
-        return WholeTarget(self.data_dir / "bounding_boxes.csv")
-
-    def make(self, path: Path, progress: TaskProgress) -> None:
+    def make(self, path: Path, progress: Progress) -> None:
         """Read the annotations and write the CSV."""
-        from luigi_ilsvrc import boxes
-
-        if self._is_of_folders():
-            source = self._folders
-            annotations = boxes.annotations_in_folders(source)
-        else:
-            source = self._archive
-            annotations = boxes.annotations_in_archive(source)
-        boxes.write_csv(annotations, self.read_synsets(), source, path, progress)
-
-    @property
-    def _archive(self) -> Path:
-        return Path(self.clone(DownloadBoundingBoxes).output().path)
-
-    @property
-    def _folders(self) -> Path:
-        return Path(self.clone(ExtractBoundingBoxes).output().path)
-
-    def _is_of_folders(self) -> bool:
-        return not self._archive.exists() and self._folders.is_dir()
+        layout = self.layout
+        annotations = layout.read_annotations(self.paths)
+        write_csv(annotations, self.tables.synsets(), layout.annotations_path(self.paths), path, progress)

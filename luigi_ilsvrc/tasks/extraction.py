@@ -2,27 +2,21 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import luigi
 
-from luigi_ilsvrc import extract, synsets, tar_index
-from luigi_ilsvrc.manifest import Manifest
-from luigi_ilsvrc.tasks.base import ILSVRCTask, OutputTask, ParameterError
+from luigi_ilsvrc.dataset.splits import TRAIN, VALIDATION
+from luigi_ilsvrc.extract import extract_annotations, extract_sorted, extract_synset
+from luigi_ilsvrc.layouts.index import read_index, read_whole_index
+from luigi_ilsvrc.layouts.reader import ImageReader
+from luigi_ilsvrc.layouts.table import Layout, layout_of_annotations
+from luigi_ilsvrc.progress import Progress
+from luigi_ilsvrc.storage.manifest import Manifest
+from luigi_ilsvrc.tasks.base import ILSVRCTask, OutputTask
 from luigi_ilsvrc.tasks.downloads import DownloadBoundingBoxes
-from luigi_ilsvrc.tasks.image_index import TRAIN, VALIDATION, IndexTrain, IndexValidation, missing_archive
-from luigi_ilsvrc.tasks.reporting import TaskProgress
-from luigi_ilsvrc.tasks.targets import WholeDirectoryTarget
-
-
-class SynsetParameter(luigi.Parameter):
-    """A synset."""
-
-    def normalize(self, x: Any) -> str:
-        """Return the synset; raises `ParameterError` where it is none."""
-        if not synsets.SYNSET.fullmatch(str(x)):
-            raise ParameterError(f"{x!r} is not a synset such as n01440764")
-        return str(x)
+from luigi_ilsvrc.tasks.indexing import IndexTrain, IndexValidation, archive_if_needed
+from luigi_ilsvrc.tasks.luigi_support.targets import AtomicFolderTarget
+from luigi_ilsvrc.tasks.parameters import ParameterError, SynsetParameter
 
 
 class ExtractTrainPerSynset(OutputTask):
@@ -32,21 +26,24 @@ class ExtractTrainPerSynset(OutputTask):
     priority = 20
 
     def requires(self) -> Iterator[luigi.Task]:
-        """Require the index, and the archive where it has been deleted."""
+        """Require the index, and the archive if it has been deleted.
+
+        Raises `ParameterError` if the synset is not in the table.
+        """
+        if self.synset not in self.tables.synsets():
+            raise ParameterError(f"--synset: {self.synset} is not in the table {self.tables.unique_synsets}")
         yield self.clone(IndexTrain)
-        yield from missing_archive(self, TRAIN)
+        yield from archive_if_needed(self, TRAIN)
 
-    def output(self) -> WholeDirectoryTarget:
+    def output(self) -> AtomicFolderTarget:
         """Return the synset's class folder."""
-        # Not by way of an IndexTrain, which would be made 1000 times only to find a build complete.
-        return WholeDirectoryTarget(self.dataset / IndexTrain.folder_name / self.synset)
+        return AtomicFolderTarget(self.paths.class_folders(TRAIN) / self.synset)
 
-    def make(self, path: Path, progress: TaskProgress) -> Manifest:
+    def make(self, path: Path, progress: Progress) -> Manifest:
         """Copy the synset's images out of the archive."""
-        index = self.clone(IndexTrain)
-        images = tar_index.read_index(Path(index.output().path), self.synset)
-        with tar_index.ImageReader(self.dataset, index.folders) as reader:
-            return extract.extract_synset(reader, images, path, progress)
+        images = read_index(Path(self.clone(IndexTrain).output().path), self.synset)
+        with ImageReader(self.paths.dataset, self.paths.class_folders(TRAIN)) as reader:
+            return extract_synset(reader, images, path, progress)
 
 
 class TrainImages(ILSVRCTask, luigi.WrapperTask):
@@ -54,7 +51,7 @@ class TrainImages(ILSVRCTask, luigi.WrapperTask):
 
     def requires(self) -> list[ExtractTrainPerSynset]:
         """Require the images of each synset of the table."""
-        return [self.clone(ExtractTrainPerSynset, synset=synset) for synset in self.read_synsets()]
+        return [self.clone(ExtractTrainPerSynset, synset=synset) for synset in self.tables.synsets()]
 
 
 class SortValidation(OutputTask):
@@ -63,39 +60,44 @@ class SortValidation(OutputTask):
     priority = 30
 
     def requires(self) -> Iterator[luigi.Task]:
-        """Require the index, and the archive where it has been deleted."""
+        """Require the index, and the archive if it has been deleted."""
         yield self.clone(IndexValidation)
-        yield from missing_archive(self, VALIDATION)
+        yield from archive_if_needed(self, VALIDATION)
 
-    def output(self) -> WholeDirectoryTarget:
+    def output(self) -> AtomicFolderTarget:
         """Return the folder of class folders."""
-        return WholeDirectoryTarget(self.clone(IndexValidation).folders)
+        return AtomicFolderTarget(self.paths.class_folders(VALIDATION))
 
-    def make(self, path: Path, progress: TaskProgress) -> Manifest:
+    def make(self, path: Path, progress: Progress) -> Manifest:
         """Copy the images out of the archive."""
-        index = self.clone(IndexValidation)
-        directory = Path(index.output().path)
-        images = [image for synset in self.read_synsets() for image in tar_index.read_index(directory, synset)]
-        with tar_index.ImageReader(self.dataset, index.folders) as reader:
-            return extract.extract_sorted(reader, images, path, progress)
+        index = Path(self.clone(IndexValidation).output().path)
+        images = list(read_whole_index(index, self.tables.synsets()))
+        with ImageReader(self.paths.dataset, self.paths.class_folders(VALIDATION)) as reader:
+            return extract_sorted(reader, images, path, progress)
 
 
-class ExtractBoundingBoxes(OutputTask):
+class AnnotationTask(OutputTask):
+    """A task that reads the annotations, in the layout that they are there in."""
+
+    @property
+    def layout(self) -> Layout:
+        """The layout; see `layouts.table.layout_of_annotations`."""
+        return layout_of_annotations(self.paths)
+
+    def requires(self) -> list[luigi.Task]:
+        """Require the archive, unless the annotations are there in another layout."""
+        return [self.clone(DownloadBoundingBoxes)] if self.layout.IS_DOWNLOADED else []
+
+
+class ExtractBoundingBoxes(AnnotationTask):
     """Extracts the annotations, one XML file an image."""
 
     priority = 10
-    unit = "files"
 
-    def requires(self) -> luigi.Task:
-        """Require the archive."""
-        return self.clone(DownloadBoundingBoxes)
-
-    def output(self) -> WholeDirectoryTarget:
+    def output(self) -> AtomicFolderTarget:
         """Return the folder of class folders."""
-        return WholeDirectoryTarget(self.dataset / "training_bounding_boxes")
+        return AtomicFolderTarget(self.paths.annotations)
 
-    def make(self, path: Path, progress: TaskProgress) -> Manifest:
-        """Unpack the archive."""
-        from luigi_ilsvrc import boxes
-
-        return boxes.extract_annotations(Path(self.input().path), path, progress)
+    def make(self, path: Path, progress: Progress) -> Manifest:
+        """Copy the annotations out of the archive."""
+        return extract_annotations(self.layout.read_annotations(self.paths), path, progress)

@@ -18,19 +18,19 @@ def main() -> None:
     arguments = _parser().parse_args()
     names = arguments.stage or list(STAGES)
     results: list[Result] = []
-    trouble = None
+    failure = None
     try:
         require_peers(names)
         for result in _measure(names, arguments):
             results.append(result)
     except BenchmarkError as error:
-        trouble = f"tests.benchmarks: {error}"
+        failure = f"tests.benchmarks: {error}"
     if results:
         print(as_table(results, arguments.rounds))
         if arguments.json:
             text = json.dumps(as_json(results, arguments.scale, arguments.rounds), indent=2)
             arguments.json.write_text(f"{text}\n")
-    sys.exit(trouble)
+    sys.exit(failure)
 
 
 def _parser() -> argparse.ArgumentParser:

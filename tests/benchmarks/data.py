@@ -4,8 +4,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from luigi_ilsvrc import archives, miniature
-from luigi_ilsvrc.download import read_checksums
+from luigi_ilsvrc import miniature
+from luigi_ilsvrc.dataset import archives
+from luigi_ilsvrc.download.checksums import read_checksums
 from tests.benchmarks.measure import tell
 
 IMAGES, ANNOTATIONS, SYNSETS, TRAIN_SHARDS, VALIDATION_SHARDS = 20_000, 100_000, 1000, 1024, 128
@@ -83,8 +84,8 @@ class Data:
         directory = self.directory / "slow"
         directory.mkdir()
         with (
-            (self.photographs / archives.TRAIN.name).open("rb") as archive,
-            (directory / archives.TRAIN.name).open("wb") as head,
+            (self.photographs / archives.TRAIN_ARCHIVE.name).open("rb") as archive,
+            (directory / archives.TRAIN_ARCHIVE.name).open("wb") as head,
         ):
             head.write(archive.read(self.scaled(LIMITED_BYTES)))
         return directory
@@ -103,7 +104,7 @@ def md5_of(source: Path, name: str) -> str:
 def link_archives(source: Path, data_dir: Path) -> None:
     """Put the archives where a finished download leaves them."""
     (data_dir / "ilsvrc2012").mkdir(parents=True)
-    for archive in (archives.TRAIN, archives.VALIDATION, archives.BOUNDING_BOXES):
+    for archive in (archives.TRAIN_ARCHIVE, archives.VALIDATION_ARCHIVE, archives.BOUNDING_BOX_ARCHIVE):
         (data_dir / "ilsvrc2012" / archive.local_name).hardlink_to(source / archive.name)
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.running import PROJECT
+from tests.support.running import PROJECT
 
 _LAUNCHER = Path(__file__).with_name("launcher.py")
 _MARK = "ILSVRC_BENCHMARK_MARK"

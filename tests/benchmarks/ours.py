@@ -6,9 +6,9 @@ from pathlib import Path
 
 def download(source: str, name: str, destination: str, md5: str, connections: str) -> None:
     """Download and verify one file."""
-    from luigi_ilsvrc import download
+    from luigi_ilsvrc.download import download as module
 
-    download.download(source, name, Path(destination), md5=md5, connections=int(connections))
+    module.download(source, name, Path(destination), md5=md5, connections=int(connections))
 
 
 def luigi_after_imports(*arguments: str) -> None:
@@ -16,7 +16,7 @@ def luigi_after_imports(*arguments: str) -> None:
     import lxml.etree  # noqa: F401
     from luigi.cmdline import luigi_run
 
-    from luigi_ilsvrc import shards  # noqa: F401
+    import luigi_ilsvrc  # noqa: F401
     from tests.benchmarks.measure import mark_imports_done
 
     mark_imports_done()

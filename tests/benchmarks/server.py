@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from tests.benchmarks.measure import environment
-from tests.running import PROJECT
+from tests.support.running import PROJECT
 
 _PIECE = 1 << 16
 _RANGE = re.compile(r"bytes=([0-9]+)-([0-9]*)")

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
-from luigi_ilsvrc import archives
-from luigi_ilsvrc.synsets import UNIQUE_SYNSETS, read_synsets
+from luigi_ilsvrc.dataset import archives
+from luigi_ilsvrc.dataset.synsets import UNIQUE_SYNSETS, read_synsets
 from tests.benchmarks.data import (
     ANNOTATIONS,
     SYNSETS,
@@ -26,12 +26,12 @@ from tests.benchmarks.server import serve
 LIMIT = 8_000_000
 """Bytes per second and connection of the slow server."""
 
-TRAIN, VALIDATION, BOXES = archives.TRAIN.name, archives.VALIDATION.name, archives.BOUNDING_BOXES.name
+TRAIN, VALIDATION, BOXES = (archive.name for archive in archives.ARCHIVES)
 
 _LUIGI = (sys.executable, "-m", "luigi")
 _LUIGI_AFTER_IMPORTS = (sys.executable, "-m", "tests.benchmarks.ours", "luigi_after_imports")
 _WORKERS = ("--workers", "2", "--local-scheduler")
-_ROOM = "Ours is the room download.py in a process of its own, without Luigi; both begin with an empty folder."
+_MODULE = "Ours is the module `download` in a process of its own, without Luigi; both begin with an empty folder."
 
 
 def _luigi(task: str, source: Path, data_dir: Path, *options: object, program: Command = _LUIGI) -> Command:
@@ -86,7 +86,7 @@ def download(data: Data) -> Iterator[Stage]:
                 )
             },
             [Goal("wget, md5sum", "wall", 0.8)],
-            _ROOM,
+            _MODULE,
         )
 
 
@@ -108,7 +108,7 @@ def limited(data: Data) -> Iterator[Stage]:
                 ],
             },
             [Goal("wget", "wall", 0.16), Goal("aria2c -x8", "wall", 1.05)],
-            f"{_ROOM} Ours verifies the MD5, these peers do not. -s8 -k1M lets aria2c use its 8 connections.",
+            f"{_MODULE} Ours verifies the MD5, these peers do not. -s8 -k1M lets aria2c use its 8 connections.",
         )
 
 

@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 
 from luigi_ilsvrc import miniature
-from tests.running import SHARDS, contents, luigi
+from tests.support.running import SHARDS, contents, luigi
 
 _FINDING = re.compile(r"^ *(?:damaged|missing|extra|leftover) (\S+): ", re.MULTILINE)
 

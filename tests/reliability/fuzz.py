@@ -1,9 +1,9 @@
 """Damages and forges the archives of a miniature at random, and looks at what is made of them.
 
-``python -m tests.reliability.fuzz [--seconds 60] [--seed N]``: each case goes through the rooms, some through whole
+``python -m tests.reliability.fuzz [--seconds 60] [--seed N]``: each case goes through the modules, some through whole
 Luigi builds, without checksums. A case must end in what Python's own tarfile reads from the same archive, or in a
 `BuildError`; anything else is a wrong result. What is written outside the data directory is an escape. Exits with 1
-where there is one of either.
+if there is one of either.
 """
 
 import argparse
@@ -23,12 +23,19 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from luigi_ilsvrc import boxes, extract, miniature, shards, synsets, tar_index
-from luigi_ilsvrc.archives import BOUNDING_BOXES, TRAIN, VALIDATION
+from luigi_ilsvrc import extract, miniature
+from luigi_ilsvrc.dataset import boxes, synsets
+from luigi_ilsvrc.dataset.archives import BOUNDING_BOX_ARCHIVE, TRAIN_ARCHIVE, VALIDATION_ARCHIVE
+from luigi_ilsvrc.dataset.images import as_rgb_jpeg
 from luigi_ilsvrc.errors import BuildError
-from luigi_ilsvrc.images import as_rgb_jpeg
-from luigi_ilsvrc.tar_index import BLOCK, ImageLocation, ImageReader
-from tests.running import luigi
+from luigi_ilsvrc.formats import tfrecord
+from luigi_ilsvrc.formats.plan import PlannedImage
+from luigi_ilsvrc.formats.shard import write_shard
+from luigi_ilsvrc.layouts import official
+from luigi_ilsvrc.layouts.index import ImageLocation
+from luigi_ilsvrc.layouts.reader import ImageReader
+from luigi_ilsvrc.layouts.tar import BLOCK
+from tests.support.running import luigi
 
 Files = dict[str, bytes]
 
@@ -180,20 +187,20 @@ def _expect(found: object, wanted: object, what: str) -> None:
         raise WrongResultError(what)
 
 
-# The rooms -----------------------------------------------------------------------------------------------------------
+# The modules ---------------------------------------------------------------------------------------------------------
 
 
 class Sample:
     """A miniature to be mutated; each method builds a part of it, in a folder, from a mutated archive.
 
-    They raise a `BuildError` where the archive is refused, `WrongResultError` where the result is not right.
+    They raise a `BuildError` if the archive is refused, `WrongResultError` if the result is not right.
     """
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self.train = (directory / TRAIN.name).read_bytes()
-        self.validation = (directory / VALIDATION.name).read_bytes()
-        self.boxes = (directory / BOUNDING_BOXES.name).read_bytes()
+        self.train = (directory / TRAIN_ARCHIVE.name).read_bytes()
+        self.validation = (directory / VALIDATION_ARCHIVE.name).read_bytes()
+        self.boxes = (directory / BOUNDING_BOX_ARCHIVE.name).read_bytes()
         self.table = synsets.read_synsets(directory / synsets.UNIQUE_SYNSETS)
         self.label_table = directory / synsets.VALIDATION_SYNSET_LABELS
         self.labels = synsets.read_validation_labels(self.label_table, self.table)
@@ -203,7 +210,7 @@ class Sample:
         """Index and extract the training images."""
         path = data_dir / "training_images.tar"
         path.write_bytes(archive)
-        images = tar_index.index_train_archive(path, self.table)
+        images = official.index_train(path, self.table)
         folders = data_dir / "training_images"
         with ImageReader(data_dir, folders) as reader:
             for synset in self.table:
@@ -216,7 +223,7 @@ class Sample:
         """Index and extract the validation images."""
         path = data_dir / "validation_images.tar"
         path.write_bytes(archive)
-        images = tar_index.index_validation_archive(path, self.labels, self.label_table)
+        images = official.index_validation(path, self.labels, self.label_table)
         folders = data_dir / "validation_images"
         folders.mkdir()
         with ImageReader(data_dir, folders) as reader:
@@ -231,7 +238,7 @@ class Sample:
         path.write_bytes(archive)
         folders = data_dir / "training_bounding_boxes"
         folders.mkdir()
-        boxes.extract_annotations(path, folders)
+        extract.extract_annotations(official.annotations_in(path), folders)
         wanted = read_annotations(archive)
         _expect(_read_folder(folders), wanted, "annotations")
         touched = {name for name, _ in wanted.items() ^ self._annotations.items()}
@@ -243,26 +250,27 @@ class Sample:
 
     def _csv(self, archive: Path, data_dir: Path) -> list[str]:
         path = data_dir / "bounding_boxes.csv"
-        boxes.write_csv(boxes.annotations_in_archive(archive), self.table, archive, path)
+        boxes.write_csv(official.annotations_in(archive), self.table, archive, path)
         return path.read_text().splitlines()
 
     @staticmethod
     def _write_shard(images: list[ImageLocation], data_dir: Path) -> None:
-        planned = [shards.PlannedImage(image, 1, "text", []) for image in images]
+        planned = [PlannedImage(image, 1, "text", []) for image in images]
         path = data_dir / "shard"
         with ImageReader(data_dir, data_dir / "nowhere") as reader:
-            shards.write_shard(reader, planned, path)
+            write_shard(tfrecord, reader, planned, path)
             wanted = [as_rgb_jpeg(reader.read(image)).encoded for image in images]
         _expect(_encoded_images(path), wanted, "TFRecords")
 
 
 def _encoded_images(shard: Path) -> list[bytes]:
-    """Read a TFRecord file without running tensorflow: https://www.tensorflow.org/tutorials/load_data/tfrecord."""
-    example = shards.load_tensorflow().train.Example
+    """Read a TFRecord file by its format alone: https://www.tensorflow.org/tutorials/load_data/tfrecord."""
+    from tensorflow.train import Example
+
     contents, position, found = shard.read_bytes(), 0, []
     while position < len(contents):
         (size,) = struct.unpack_from("<Q", contents, position)
-        record = example.FromString(contents[position + 12 : position + 12 + size])
+        record = Example.FromString(contents[position + 12 : position + 12 + size])
         found.append(bytes(record.features.feature["image/encoded"].bytes_list.value[0]))
         position += 16 + size
     return found
@@ -275,7 +283,7 @@ def build_with_luigi(sample: Sample, archives: dict[str, bytes], directory: Path
     for name, archive in archives.items():
         (source / name).write_bytes(archive)
     status, output = luigi(
-        *("BuildAll", "--data-dir", data_dir, "--source", source, "--checksums", "none", "--tfrecords", "false")
+        *("BuildAll", "--data-dir", data_dir, "--source", source, "--checksums", "none", "--formats", "none")
     )
     if "Traceback" in output or (status and "ERROR: " not in output):
         raise WrongResultError(output)
@@ -284,8 +292,8 @@ def build_with_luigi(sample: Sample, archives: dict[str, bytes], directory: Path
     if status:
         raise BuildError(output)
     dataset = data_dir / "ilsvrc2012"
-    _expect(_read_folder(dataset / "training_images"), read_train(archives[TRAIN.name]), "training images")
-    annotations = read_annotations(archives[BOUNDING_BOXES.name])
+    _expect(_read_folder(dataset / "training_images"), read_train(archives[TRAIN_ARCHIVE.name]), "training images")
+    annotations = read_annotations(archives[BOUNDING_BOX_ARCHIVE.name])
     _expect(_read_folder(dataset / "training_bounding_boxes"), annotations, "annotations")
 
 
@@ -379,16 +387,20 @@ def run_case(case: Callable[[Path], None], sandbox: Path, tally: Tally) -> None:
 
 def fuzz(directory: Path, seconds: float, seed: int) -> Tally:
     """Run random cases for some seconds; one second in four goes into whole builds."""
+    # Before the clock starts.
+    import tensorflow  # noqa: F401
+
     miniature.write(directory / "source", synsets=3, train_images=12, validation_images=6, xml_files=8, tiny=True)
     sample = Sample(directory / "source")
     rng = random.Random(seed)
-    shards.load_tensorflow()
     tally, started, building = Tally(), time.monotonic(), 0.0
     while (passed := time.monotonic() - started) < seconds:
         if building < passed / 4:
-            archives = {name: (sample.directory / name).read_bytes() for name in (TRAIN.name, BOUNDING_BOXES.name)}
+            archives = {
+                name: (sample.directory / name).read_bytes() for name in (TRAIN_ARCHIVE.name, BOUNDING_BOX_ARCHIVE.name)
+            }
             name = rng.choice(list(archives))
-            archives[name] = (mutate if name == TRAIN.name else mutate_gzip)(archives[name], rng)
+            archives[name] = (mutate if name == TRAIN_ARCHIVE.name else mutate_gzip)(archives[name], rng)
             before = time.monotonic()
             run_case(partial(build_with_luigi, sample, archives), directory, tally)
             building += time.monotonic() - before

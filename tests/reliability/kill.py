@@ -19,8 +19,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from luigi_ilsvrc import miniature
-from luigi_ilsvrc.tasks.targets import SUFFIX
-from tests.running import PROJECT, contents, http_server
+from luigi_ilsvrc.storage.publish import PARTIAL_SUFFIX
+from tests.support.running import PROJECT, contents, http_server
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 SHARDS = ("--train-shards", "16", "--validation-shards", "8")
@@ -107,12 +107,12 @@ def _kill(pid: int, number: int) -> bool:
 
 def leftovers(data_dir: Path) -> list[str]:
     """Return the temporary files and folders below a data directory."""
-    return [str(path.relative_to(data_dir)) for path in data_dir.rglob(f"*{SUFFIX}*")]
+    return [str(path.relative_to(data_dir)) for path in data_dir.rglob(f"*{PARTIAL_SUFFIX}*")]
 
 
 def differences(data_dir: Path, undisturbed: dict[str, str]) -> list[str]:
     """Return the paths that are in one of two data sets only, or differ; temporary files do not count."""
-    found = {path: md5 for path, md5 in contents(data_dir).items() if SUFFIX not in path}
+    found = {path: md5 for path, md5 in contents(data_dir).items() if PARTIAL_SUFFIX not in path}
     return sorted(path for path, _ in found.items() ^ undisturbed.items())
 
 

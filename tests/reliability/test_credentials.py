@@ -9,7 +9,11 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from tests.running import SHARDS, luigi, luigid, start_luigi
+import pytest
+
+from tests.support.running import SHARDS, luigi, luigid, start_luigi
+
+pytestmark = pytest.mark.slow
 
 USERNAME = "somebody-special"
 ACCESS_KEY = "very%secret-key"

@@ -11,11 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from luigi_ilsvrc import miniature
-from luigi_ilsvrc.archives import BOUNDING_BOXES, TRAIN, VALIDATION, Archive
+from luigi_ilsvrc.dataset.archives import BOUNDING_BOX_ARCHIVE, TRAIN_ARCHIVE, VALIDATION_ARCHIVE, Archive
 from tests.reliability.fuzz import Sample, Tally, mutate, mutate_gzip, read_train, run_case
-from tests.running import luigi
+from tests.support.running import luigi
 
-QUICK = ("--checksums", "none", "--tfrecords", "false")
+pytestmark = pytest.mark.slow
+
+QUICK = ("--checksums", "none", "--formats", "none")
 
 
 @pytest.fixture(scope="module")
@@ -86,15 +88,20 @@ def tar_of(files: dict[str, bytes]) -> bytes:
 @pytest.mark.parametrize(
     ("archive", "contents", "task", "reason"),
     [
-        (TRAIN, b"", "IndexTrain", "truncated"),
-        (VALIDATION, b"", "IndexValidation", "truncated"),
-        (BOUNDING_BOXES, b"", "BoundingBoxCSV", "truncated"),
-        (TRAIN, gzip.compress(tar_of({"n01440764.tar": b""}), 0), "IndexTrain", "no tar at all"),
-        (BOUNDING_BOXES, tar_of({"n02105855/n02105855_1.xml": b"<a/>"}), "BoundingBoxCSV", "no gzip file at all"),
-        (TRAIN, tar_of({"train/n01440764/images/n01440764_0.JPEG": b"x"}), "IndexTrain", "not of ILSVRC2012's layout"),
-        (VALIDATION, tar_of({"val/val_0.JPEG": b"x"}), "IndexValidation", "not of ILSVRC2012's layout"),
+        (TRAIN_ARCHIVE, b"", "IndexTrain", "truncated"),
+        (VALIDATION_ARCHIVE, b"", "IndexValidation", "truncated"),
+        (BOUNDING_BOX_ARCHIVE, b"", "BoundingBoxCSV", "truncated"),
+        (TRAIN_ARCHIVE, gzip.compress(tar_of({"n01440764.tar": b""}), 0), "IndexTrain", "not a tar"),
+        (BOUNDING_BOX_ARCHIVE, tar_of({"n02105855/n02105855_1.xml": b"<a/>"}), "BoundingBoxCSV", "not a gzip file"),
         (
-            BOUNDING_BOXES,
+            TRAIN_ARCHIVE,
+            tar_of({"train/n01440764/images/n01440764_0.JPEG": b"x"}),
+            "IndexTrain",
+            "not of ILSVRC2012's layout",
+        ),
+        (VALIDATION_ARCHIVE, tar_of({"val/val_0.JPEG": b"x"}), "IndexValidation", "not of ILSVRC2012's layout"),
+        (
+            BOUNDING_BOX_ARCHIVE,
             gzip.compress(tar_of({"VOC2012/Annotations/2007_000027.xml": b"<a/>"})),
             "ExtractBoundingBoxes",
             "not of ILSVRC2012's layout",
@@ -122,7 +129,7 @@ def test_all_bad_annotations_of_a_build_are_named_in_one_error(source: Path) -> 
         "empty": b"",
     }
     files = {f"n02105855/n02105855_{number}.xml": xml for number, xml in enumerate(bad.values())}
-    (source / BOUNDING_BOXES.name).write_bytes(gzip.compress(tar_of(files), 1))
+    (source / BOUNDING_BOX_ARCHIVE.name).write_bytes(gzip.compress(tar_of(files), 1))
     error = the_error(source, "BoundingBoxCSV")
     assert f"{len(bad)} malformed annotations" in error
     assert all(f"{name}: " in error for name in files), error
@@ -139,13 +146,15 @@ def test_all_bad_images_of_a_shard_are_named_with_archive_and_offset(sample: Sam
     for number, (path, image) in enumerate(sorted(images.items())):
         synset, _, name = path.partition("/")
         tars.setdefault(synset, {})[name] = lies[number % 3](image)
-    (source / TRAIN.name).write_bytes(tar_of({f"{synset}.tar": tar_of(files) for synset, files in tars.items()}))
+    (source / TRAIN_ARCHIVE.name).write_bytes(
+        tar_of({f"{synset}.tar": tar_of(files) for synset, files in tars.items()})
+    )
     data_dir = source.with_name("data")
     shard = ("TFRecordShard", "--split", "train", "--num-shards", "1", "--shard", "0")
     status, output = luigi(*shard, "--data-dir", data_dir, "--source", source, "--checksums", "none")
     assert status == 30, output
     error = output[output.index("ERROR: ") :]
-    archive = f"{data_dir}/ilsvrc2012/{TRAIN.local_name}"
+    archive = f"{data_dir}/ilsvrc2012/{TRAIN_ARCHIVE.local_name}"
     assert "ERROR: " in error
     assert f"{len(images)} images cannot be used" in error
     assert error.count(f" in {archive} at byte ") == 10

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.reliability.kill import Build, leftovers, wait_until
-from tests.running import QUICK, contents
+from tests.support.running import QUICK, contents
+
+pytestmark = pytest.mark.slow
 
 
 def start(ilsvrc: Path, data_dir: Path, name: str, *options: str) -> Build:

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from luigi_ilsvrc import DownloadTrain, TFRecordShard
-from luigi_ilsvrc.archives import BOUNDING_BOXES, TRAIN, VALIDATION
-from tests.running import SHARDS, contents, http_server, luigi, luigid, start_luigi, times
+from luigi_ilsvrc.dataset.archives import ARCHIVES, BOUNDING_BOX_ARCHIVE, TRAIN_ARCHIVE
+from tests.support.running import SHARDS, contents, http_server, luigi, luigid, start_luigi, times
 
-ARCHIVES = (TRAIN, VALIDATION, BOUNDING_BOXES)
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def test_a_build_gives_the_promised_files_and_nothing_else(built: Path) -> None:
 
 def test_training_images_lie_in_class_folders_byte_for_byte(built: Path, ilsvrc: Path) -> None:
     expected = {}
-    with tarfile.open(ilsvrc / TRAIN.name) as outer:
+    with tarfile.open(ilsvrc / TRAIN_ARCHIVE.name) as outer:
         for member in outer:
             with tarfile.open(fileobj=outer.extractfile(member)) as inner:
                 for image in inner:
@@ -81,7 +81,7 @@ def test_validation_images_lie_in_the_folders_of_their_labels(built: Path, ilsvr
 
 def test_annotations_lie_in_class_folders(built: Path, ilsvrc: Path) -> None:
     folders = built / "ilsvrc2012" / "training_bounding_boxes"
-    with tarfile.open(ilsvrc / BOUNDING_BOXES.name) as tar:
+    with tarfile.open(ilsvrc / BOUNDING_BOX_ARCHIVE.name) as tar:
         assert {str(path.relative_to(folders)) for path in folders.glob("*/*.xml")} == set(tar.getnames())
 
 
@@ -147,7 +147,7 @@ def test_an_assistant_without_our_configuration_builds_the_same_bytes(
     data_dir = tmp_path / "data"
     with luigid(tmp_path) as port:
         scheduler = ("--scheduler-host", "127.0.0.1", "--scheduler-port", port)
-        # Luigi's own empty task: the assistant brings no work of its own.
+        # Luigi's own empty task: the assistant has no work of its own.
         assistant = start_luigi(
             *("WrapperTask", "--assistant", "--worker-keep-alive", "--workers", "2", *scheduler), config=None
         )
@@ -226,7 +226,7 @@ def test_a_shard_waits_for_the_archive_when_index_archive_and_a_class_folder_are
     shard = TFRecordShard(data_dir=data_dir, source=str(ilsvrc), split="train", shard=0, num_shards=8)
     download = shard.clone(DownloadTrain)
     dataset = data_dir / "ilsvrc2012"
-    (dataset / TRAIN.local_name).rename(dataset / f"{TRAIN.local_name}.damaged")
+    (dataset / TRAIN_ARCHIVE.local_name).rename(dataset / f"{TRAIN_ARCHIVE.local_name}.damaged")
     assert download not in shard.requires(), "the class folders are enough"
     shutil.rmtree(next((dataset / "training_images").iterdir()))
     assert download in shard.requires()

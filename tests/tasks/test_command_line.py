@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from luigi_ilsvrc.archives import TRAIN
-from tests.running import SHARDS, contents, luigi
+import luigi_ilsvrc
+from luigi_ilsvrc.dataset.archives import TRAIN_ARCHIVE
+from luigi_ilsvrc.tasks.parameters import ParameterError, option
+from tests.support.running import SHARDS, contents, luigi
 
 
 @pytest.fixture
@@ -66,7 +68,7 @@ def test_the_ilsvrc_section_of_the_configuration_sets_parameters_of_all_tasks(
     ilsvrc: Path, data_dir: Path, tmp_path: Path
 ) -> None:
     config = tmp_path / "luigi.cfg"
-    config.write_text(f"[ilsvrc]\ndata_dir = {data_dir}\nsource = {ilsvrc}\ntrain_shards = 4\ntfrecords = false\n")
+    config.write_text(f"[ilsvrc]\ndata_dir = {data_dir}\nsource = {ilsvrc}\ntrain_shards = 4\nformats = none\n")
     for task in ("BoundingBoxCSV", "BuildAll"):
         status, output = luigi(task, config=config)
         assert status == 0, output
@@ -113,33 +115,28 @@ def test_tables_given_by_hand_win_over_those_in_the_source_directory(
     assert all("one " in row for row in rows)
 
 
-def test_without_tensorflow_everything_but_the_shards_is_built(
-    ilsvrc: Path, data_dir: Path, without_tensorflow: str
+@pytest.mark.slow
+def test_without_tensorflow_everything_is_built_and_verified(
+    ilsvrc: Path, data_dir: Path, built: Path, without_tensorflow: str
 ) -> None:
-    status, output = luigi(
-        *("BuildAll", "--data-dir", data_dir, "--source", ilsvrc, "--tfrecords", "false"), PYTHONPATH=without_tensorflow
-    )
-    assert status == 0, output
-    assert (data_dir / "bounding_boxes.csv").exists()
-    assert (data_dir / "ilsvrc2012" / "validation_images").is_dir()
-    assert len(list((data_dir / "ilsvrc2012" / "training_images").iterdir())) == 5
+    for task in ("BuildAll", "VerifyBuild"):
+        status, output = luigi(
+            *(task, "--data-dir", data_dir, "--source", ilsvrc, *SHARDS), PYTHONPATH=without_tensorflow
+        )
+        assert status == 0, output
+    shutil.rmtree(data_dir / "ilsvrc2012" / "verification")
+    assert contents(data_dir) == contents(built)
+
+
+@pytest.mark.slow
+def test_a_build_without_formats_has_all_but_the_records(ilsvrc: Path, built_without_shards: Path) -> None:
+    assert (built_without_shards / "bounding_boxes.csv").exists()
+    assert (built_without_shards / "ilsvrc2012" / "validation_images").is_dir()
+    assert len(list((built_without_shards / "ilsvrc2012" / "training_images").iterdir())) == 5
+    assert not (built_without_shards / "ilsvrc2012" / "tfrecords").exists()
 
 
 # Errors --------------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("root", [("BuildAll",), ("TFRecords",)])
-def test_without_tensorflow_shards_are_refused_before_anything_is_downloaded(
-    ilsvrc: Path, data_dir: Path, without_tensorflow: str, root: tuple[str, ...]
-) -> None:
-    status, output = luigi(
-        *(*root, "--data-dir", data_dir, "--source", ilsvrc), config=None, PYTHONPATH=without_tensorflow
-    )
-    assert status != 0
-    error = the_error(output)
-    assert "pip install 'luigi-ilsvrc[tfrecords]'" in error
-    assert "--tfrecords false" in error
-    assert not data_dir.exists()
 
 
 def test_a_bad_table_is_refused_before_anything_is_downloaded(source: Path, data_dir: Path) -> None:
@@ -152,7 +149,7 @@ def test_a_bad_table_is_refused_before_anything_is_downloaded(source: Path, data
 
 
 def test_a_damaged_archive_is_named_with_both_sums_and_leaves_nothing(source: Path, data_dir: Path) -> None:
-    archive = source / TRAIN.name
+    archive = source / TRAIN_ARCHIVE.name
     contents_ = bytearray(archive.read_bytes())
     contents_[1000] ^= 1
     archive.write_bytes(contents_)
@@ -165,7 +162,7 @@ def test_a_damaged_archive_is_named_with_both_sums_and_leaves_nothing(source: Pa
 
 
 def test_a_damaged_archive_without_checksums_is_found_by_its_headers(source: Path, data_dir: Path) -> None:
-    archive = source / TRAIN.name
+    archive = source / TRAIN_ARCHIVE.name
     archive.write_bytes(archive.read_bytes()[:-20_000])
     status, output = luigi("IndexTrain", "--data-dir", data_dir, "--source", source, "--checksums", "none")
     assert status == 30
@@ -186,24 +183,123 @@ def test_a_checksum_file_without_the_archive_is_named(source: Path, data_dir: Pa
     (source / "MD5SUMS").write_text("00000000000000000000000000000000  other.tar\n")
     status, output = luigi("DownloadTrain", "--data-dir", data_dir, "--source", source)
     assert status == 30
-    assert f"{source}/MD5SUMS: there is no line for {TRAIN.name}" in the_error(output)
+    assert f"{source}/MD5SUMS: there is no line for {TRAIN_ARCHIVE.name}" in the_error(output)
+
+
+NONSENSE = [
+    ("TFRecords", "train_shards", "0"),
+    ("TFRecords", "train_shards", "many"),
+    ("BuildAll", "validation_shards", "1000000"),
+    ("BuildAll", "formats", "arrow"),
+    ("BuildAll", "formats", "none,tfrecord"),
+    ("BuildAll", "source", "ftp://example.org/x"),
+    ("BuildAll", "source", "http://[example.org"),
+    ("BuildAll", "checksums", "https://example.org/MD5SUMS"),
+    ("BuildAll", "unique_synsets", "https://example.org/x"),
+    ("BuildAll", "connections", "0"),
+    ("DownloadTrain", "attempts", "0"),
+    ("DownloadTrain", "attempts", "often"),
+    ("DownloadTrain", "timeout", "-1"),
+    ("DownloadTrain", "timeout", "nan"),
+    ("DownloadTrain", "timeout", "soon"),
+    ("ExtractTrainPerSynset", "synset", "../evil"),
+    ("PlanShards", "split", "test"),
+    ("PlanShards", "num_shards", "-8"),
+    ("TFRecordShard", "shard", "-1"),
+    ("VerifyBuild", "date", "2026-13-01"),
+    ("VerifyBuild", "repair", "maybe"),
+    ("VerifyShard", "format", "arrow"),
+]
+REQUIRED = {"split": "train", "num_shards": "8", "shard": "0", "synset": "n02105855", "format": "tfrecord"}
+NEEDED = {
+    "PlanShards": ("split", "num_shards"),
+    "TFRecordShard": ("split", "num_shards", "shard"),
+    "VerifyShard": ("split", "num_shards", "shard", "format"),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("task", "name", "value"), NONSENSE)
+def test_a_value_that_makes_no_sense_is_refused_by_a_line_that_names_the_option(
+    task: str, name: str, value: str
+) -> None:
+    given = {**{name: REQUIRED[name] for name in NEEDED.get(task, ())}, name: value}
+    options = [word for name, value in given.items() for word in (option(name), value)]
+    status, output = luigi(task, *options)
+    assert status == 40
+    error = the_error(output)
+    assert error.startswith(f"ERROR: {option(name)}: ")
+    assert value in error or "URL" in error
+
+
+@pytest.mark.parametrize(("task", "name", "value"), NONSENSE)
+def test_the_same_is_refused_by_python(task: str, name: str, value: str) -> None:
+    given = {**{name: REQUIRED[name] for name in NEEDED.get(task, ())}, name: value}
+    with pytest.raises(ParameterError, match=f"^{option(name)}: "):
+        getattr(luigi_ilsvrc, task).from_str_params(given)
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("task", "name", "value"),
     [
-        (("TFRecords", "--train-shards", "0"), "0 is too small a count"),
-        (("TFRecords", "--train-shards", "many"), "'many' is not a whole number"),
-        (("BuildAll", "--tfrecords", "maybe"), "'maybe' is neither true nor false"),
-        (("ExtractTrainPerSynset", "--synset", "../evil"), "'../evil' is not a synset such as n01440764"),
+        ("BuildAll", "train_shards", "16"),
+        ("BuildAll", "train_shards", 2.5),
+        ("BuildAll", "train_shards", True),
+        ("BuildAll", "formats", ("arrow",)),
+        ("BuildAll", "data_dir", 5),
+        ("BuildAll", "source", None),
+        ("BuildAll", "checksums", None),
+        ("DownloadTrain", "timeout", "60"),
+        ("VerifyBuild", "repair", "maybe"),
+        ("VerifyBuild", "date", "2026-11-22"),
     ],
 )
-def test_a_parameter_that_makes_no_sense_is_refused(
-    ilsvrc: Path, data_dir: Path, arguments: tuple[str, ...], message: str
-) -> None:
-    status, output = luigi(*arguments, "--data-dir", data_dir, "--source", ilsvrc)
+def test_python_refuses_a_value_of_another_type(task: str, name: str, value: object) -> None:
+    with pytest.raises(ParameterError, match=f"^{option(name)}: "):
+        getattr(luigi_ilsvrc, task)(**{name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("train_shards", "many"),
+        ("formats", "arrow"),
+        ("source", "ftp://example.org/x"),
+        ("connections", "0"),
+        ("checksums", "https://example.org/MD5SUMS"),
+    ],
+)
+def test_the_same_is_refused_in_the_configuration(data_dir: Path, tmp_path: Path, name: str, value: str) -> None:
+    config = tmp_path / "luigi.cfg"
+    config.write_text(f"[ilsvrc]\n{name} = {value}\n[retcode]\nunhandled_exception = 40\n")
+    status, output = luigi("BuildAll", "--data-dir", data_dir, config=config)
     assert status == 40
-    assert message in the_error(output)
+    assert the_error(output).startswith(f"ERROR: {option(name)}: ")
+
+
+@pytest.mark.parametrize("missing", NEEDED["TFRecordShard"])
+def test_a_missing_option_is_named(data_dir: Path, missing: str) -> None:
+    given = [word for name in NEEDED["TFRecordShard"] if name != missing for word in (option(name), REQUIRED[name])]
+    status, output = luigi("TFRecordShard", *given, "--data-dir", data_dir)
+    assert status == 40
+    assert the_error(output).startswith(f"ERROR: {option(missing)}: TFRecordShard ")
+
+
+def test_a_setting_that_does_not_exist_is_refused(data_dir: Path, tmp_path: Path) -> None:
+    config = tmp_path / "luigi.cfg"
+    config.write_text("[ilsvrc]\ntfrecords = false\n")
+    _, output = luigi("BuildAll", "--data-dir", data_dir, config=config)
+    error = the_error(output)
+    assert "[ilsvrc] tfrecords" in error
+    assert "formats" in error
+
+
+def test_a_synset_that_is_not_in_the_table_is_refused_before_anything_is_built(ilsvrc: Path, data_dir: Path) -> None:
+    task = ("ExtractTrainPerSynset", "--synset", "n99999999")
+    status, output = luigi(*task, "--data-dir", data_dir, "--source", ilsvrc)
+    assert status == 35
+    assert the_error(output) == f"ERROR: --synset: n99999999 is not in the table {ilsvrc}/unique_synsets.txt"
+    assert not data_dir.exists()
 
 
 def test_an_account_in_the_source_is_refused_without_being_repeated(data_dir: Path) -> None:
@@ -218,8 +314,7 @@ def test_a_shard_that_does_not_exist_is_refused(ilsvrc: Path, data_dir: Path) ->
     shard = ("TFRecordShard", "--split", "train", "--shard", "8", "--num-shards", "8")
     status, output = luigi(*shard, "--data-dir", data_dir, "--source", ilsvrc)
     assert status == 35
-    assert "there is no shard 8 of 8: the first is 0" in output
-    assert "Traceback" not in output
+    assert the_error(output).startswith("ERROR: --shard: there is no shard 8 of 8")
     assert not data_dir.exists()
 
 

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from luigi_ilsvrc import BuildAll, DownloadTrain
-from luigi_ilsvrc.tasks.base import ParameterError
+from luigi_ilsvrc.tasks.parameters import ParameterError
 
 
 def test_the_number_of_connections_reaches_the_downloads() -> None:
@@ -16,7 +16,7 @@ def test_the_number_of_connections_changes_no_task() -> None:
 
 @pytest.mark.parametrize("connections", ["0", "-1"])
 def test_fewer_connections_than_one_are_refused(connections: str) -> None:
-    with pytest.raises(ParameterError, match="give 1 or more"):
+    with pytest.raises(ParameterError, match=f"--connections: {connections} .* 1 to"):
         BuildAll.from_str_params({"connections": connections})
 
 

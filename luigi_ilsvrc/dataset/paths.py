@@ -1,0 +1,93 @@
+"""Where each output of a build lies."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from luigi_ilsvrc.dataset.archives import Archive
+from luigi_ilsvrc.dataset.splits import TRAIN, VALIDATION
+
+_CLASS_FOLDERS = {TRAIN: "training_images", VALIDATION: "validation_images"}
+
+
+@dataclass(frozen=True)
+class DataSetPaths:
+    """The paths of one build.
+
+    Parameters
+    ----------
+    data_dir : Path
+        The folder that the user named.
+    """
+
+    data_dir: Path
+
+    @property
+    def dataset(self) -> Path:
+        """The folder of all outputs but the CSV of boxes; paths in an index are relative to it."""
+        return self.data_dir / "ilsvrc2012"
+
+    @property
+    def bounding_boxes(self) -> Path:
+        """The CSV of bounding boxes."""
+        return self.data_dir / "bounding_boxes.csv"
+
+    @property
+    def annotations(self) -> Path:
+        """The extracted annotations, one XML file an image, in class folders."""
+        return self.dataset / "training_bounding_boxes"
+
+    def archive(self, archive: Archive) -> Path:
+        """Return where a downloaded archive lies."""
+        return self.dataset / archive.local_name
+
+    def quarantine(self, archive: Archive) -> Path:
+        """Return where a repair puts a damaged archive, until it is downloaded again."""
+        return self.dataset / f"{archive.local_name}.damaged"
+
+    def class_folders(self, split: str) -> Path:
+        """Return the folder that holds a folder of images for each synset."""
+        return self.dataset / _CLASS_FOLDERS[split]
+
+    def records(self, folder: str) -> Path:
+        """Return the folder of the shards of a format, given the format's name for it."""
+        return self.dataset / folder
+
+    @property
+    def index_folder(self) -> Path:
+        """What is made for speed: indexes, plans and manifests."""
+        return self.dataset / "index"
+
+    def index(self, split: str, suffix: str = "") -> Path:
+        """Return the index of a split's images; `suffix` is that of the layout they are in."""
+        return self.index_folder / f"{split}{suffix}"
+
+    def plan(self, split: str, num_shards: int) -> Path:
+        """Return the plan of a split's shards."""
+        return self.index_folder / f"{split}-plan-of-{num_shards:05}"
+
+    @property
+    def manifests(self) -> Path:
+        """The folder of all manifests."""
+        return self.index_folder / "manifests"
+
+    def manifest(self, output: Path) -> Path:
+        """Return the manifest of an output below `dataset`, or of the CSV of boxes."""
+        base = self.dataset if output.is_relative_to(self.dataset) else self.data_dir
+        return self.manifests / f"{output.relative_to(base)}.csv"
+
+    @property
+    def verifications(self) -> Path:
+        """The folder of all verifications."""
+        return self.dataset / "verification"
+
+    def verification(self, date: str) -> Path:
+        """Return the file that says that the build was verified on a date."""
+        return self.verifications / f"{date}.json"
+
+    def findings(self, date: str) -> Path:
+        """Return the file that lists all findings of a verification that failed."""
+        return self.verifications / f"{date}-damage.txt"
+
+    def verification_parts(self, date: str, run: str) -> Path:
+        """Return the folder that one run of a verification collects the results of its parts in."""
+        return self.verifications / f"{date}-{run}"

@@ -1,0 +1,1 @@
+"""A URL or a folder -> one verified file."""

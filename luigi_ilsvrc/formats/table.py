@@ -1,0 +1,49 @@
+"""The formats that shards are written in."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Protocol
+
+from luigi_ilsvrc.dataset.images import RGBImage
+from luigi_ilsvrc.formats import tfrecord
+from luigi_ilsvrc.formats.plan import PlannedImage
+from luigi_ilsvrc.formats.shard import RecordWriter
+
+
+class Format(Protocol):
+    """What a module of this package offers.
+
+    Attributes
+    ----------
+    FOLDER : str
+        The folder of its shards, below ``ilsvrc2012/``.
+    TASK : str
+        Begins the names of its tasks: ``TFRecord`` gives ``TFRecordShard`` and ``TFRecords``.
+    """
+
+    FOLDER: str
+    TASK: str
+
+    @property
+    def open_writer(self) -> Callable[[Path], AbstractContextManager[RecordWriter]]:
+        """Opens a new shard."""
+
+    def shard_name(self, split: str, shard: int, num_shards: int) -> str:
+        """Return the file name of a shard, counted from 0."""
+
+    def is_shard_name(self, name: str) -> bool:
+        """Tell whether `shard_name` gives this name, for any split and any number of shards."""
+
+    def encode(self, image: PlannedImage, jpeg: RGBImage) -> Sequence[bytes]:
+        """Return the record of an image, in chunks; the same bytes whenever and wherever."""
+
+    def read_records(self, path: Path) -> Iterator[bytes]:
+        """Yield the records of a shard. Raises `ShardError` or OSError."""
+
+    def image_in(self, record: bytes) -> bytes:
+        """Return the bytes of the image in a record. Raises `ShardError` if it is not one of this format."""
+
+
+FORMATS: dict[str, Format] = {"tfrecord": tfrecord}
+"""By the name that ``--formats`` takes."""

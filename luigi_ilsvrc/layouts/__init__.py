@@ -1,0 +1,1 @@
+"""Where images and annotations lie: in the official archives or in class folders."""

@@ -1,0 +1,157 @@
+"""The official archives: a tar of one tar a synset, a tar of validation images, a ``.tar.gz`` of annotations."""
+
+import os
+import re
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+
+from luigi_ilsvrc.dataset.annotations import Annotation
+from luigi_ilsvrc.dataset.archives import BOUNDING_BOX_ARCHIVE, IMAGE_ARCHIVES
+from luigi_ilsvrc.dataset.paths import DataSetPaths
+from luigi_ilsvrc.dataset.splits import TRAIN
+from luigi_ilsvrc.dataset.synsets import SYNSET_PATTERN, LabelTables
+from luigi_ilsvrc.layouts.image_names import (
+    ANNOTATION,
+    check_images,
+    check_train_images,
+    match_name,
+    validation_numbers,
+)
+from luigi_ilsvrc.layouts.index import ImageLocation
+from luigi_ilsvrc.layouts.tar import ArchiveError, Member, members, members_of_gzip
+from luigi_ilsvrc.progress import BYTES, Progress, no_progress
+
+_TRAIN_TAR = re.compile(rf"({SYNSET_PATTERN})\.tar")
+
+# The layout, see `layouts.table.Layout` ----------------------------------------------------------------
+
+INDEX_SUFFIX = ""
+IS_DOWNLOADED = True
+
+
+def has_images(paths: DataSetPaths, split: str, tables: LabelTables) -> bool:
+    """Tell whether the split's archive is there."""
+    return paths.archive(IMAGE_ARCHIVES[split]).exists()
+
+
+def find_images(
+    paths: DataSetPaths, split: str, tables: LabelTables, progress: Progress = no_progress
+) -> list[ImageLocation]:
+    """Find the images of a split in its archive; see `index_train` and `index_validation`."""
+    archive = paths.archive(IMAGE_ARCHIVES[split])
+    if split == TRAIN:
+        return index_train(archive, tables.synsets(), progress)
+    return index_validation(archive, tables.validation_labels(), tables.validation_synset_labels, progress)
+
+
+def annotations_path(paths: DataSetPaths) -> Path:
+    """Return the archive of annotations."""
+    return paths.archive(BOUNDING_BOX_ARCHIVE)
+
+
+def has_annotations(paths: DataSetPaths) -> bool:
+    """Tell whether the archive of annotations is there."""
+    return annotations_path(paths).exists()
+
+
+def read_annotations(paths: DataSetPaths) -> Iterator[Annotation]:
+    """Yield the annotations in the archive; see `annotations_in`."""
+    return annotations_in(annotations_path(paths))
+
+
+# The archives ----------------------------------------------------------------
+
+
+def index_train(archive: Path, synsets: Sequence[str], progress: Progress = no_progress) -> list[ImageLocation]:
+    """Find every image in the training archive, a tar of one tar for each of `synsets`.
+
+    Progress counts the bytes of the archive up to the present synset.
+
+    Raises
+    ------
+    ArchiveError
+        If the archive is damaged, holds anything but ``<synset>.tar`` of ``<synset>_<n>.JPEG``, holds a synset or an
+        image twice, a synset outside `synsets`, or lacks one of them.
+    """
+    locations: list[ImageLocation] = []
+    found: set[str] = set()
+    with archive.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        for tar in members(file.fileno(), 0, size, str(archive)):
+            synset = match_name(_TRAIN_TAR, tar.name, f"{archive}", "<synset>.tar")
+            _check_synset(synset, synsets, found, str(archive))
+            where = f"{archive}, {tar.name}"
+            images = members(file.fileno(), tar.offset, tar.offset + tar.size, where)
+            locations += check_train_images(
+                [ImageLocation(image.name, synset, archive.name, image.offset, image.size) for image in images], where
+            )
+            progress("indexing", tar.offset + tar.size, size, BYTES)
+    _check_all_found(found, synsets, str(archive))
+    return locations
+
+
+def _check_synset(synset: str, synsets: Collection[str], found: set[str], where: str) -> None:
+    if synset not in synsets:
+        raise ArchiveError(f"{where}: {synset} is not in the table of synsets; give the table it was made for")
+    if synset in found:
+        raise ArchiveError(f"{where}: {synset}.tar is there twice")
+    found.add(synset)
+
+
+def _check_all_found(found: Collection[str], synsets: Sequence[str], where: str) -> None:
+    missing = [synset for synset in synsets if synset not in found]
+    if missing:
+        raise ArchiveError(
+            f"{where}: {len(missing)} of the {len(synsets)} synsets are missing, such as {missing[0]}.tar"
+        )
+
+
+def index_validation(
+    archive: Path, labels: Sequence[str], table: Path, progress: Progress = no_progress
+) -> list[ImageLocation]:
+    """Find every image in the validation archive and give it its label.
+
+    `labels` are the lines of `table`, the validation table. Progress counts the bytes of the archive.
+
+    Raises
+    ------
+    ArchiveError
+        If the archive is damaged or holds anything but one ``ILSVRC2012_val_<8 digits>.JPEG`` for each label.
+    TableError
+        If the table has not as many lines as the archive has images.
+    """
+    images: list[Member] = []
+    with archive.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        for image in members(file.fileno(), 0, size, str(archive)):
+            images.append(image)
+            progress("indexing", image.offset + image.size, size, BYTES)
+    numbers = validation_numbers((image.name for image in images), len(labels), archive, table)
+    locations = [
+        ImageLocation(image.name, labels[number - 1], archive.name, image.offset, image.size)
+        for image, number in zip(images, numbers, strict=True)
+    ]
+    return check_images(locations, str(archive))
+
+
+def annotations_in(archive: Path) -> Iterator[Annotation]:
+    """Yield the annotations of ``ILSVRC2012_bbox_train_v2.tar.gz``, in the archive's order.
+
+    Raises
+    ------
+    ArchiveError
+        If the archive is damaged, is empty, or holds anything but ``<synset>/<synset>_<n>.xml``, once each.
+    """
+    seen: set[str] = set()
+    for name, xml in members_of_gzip(archive):
+        match = ANNOTATION.fullmatch(name)
+        if not match:
+            raise ArchiveError(
+                f"{archive}: {name!r} is not named <synset>/<synset>_<n>.xml: not of ILSVRC2012's layout"
+            )
+        if name in seen:
+            raise ArchiveError(f"{archive}: {name} is there twice")
+        seen.add(name)
+        yield Annotation(match.group(1), match.group(2), xml)
+    if not seen:
+        raise ArchiveError(f"{archive}: there is no annotation")

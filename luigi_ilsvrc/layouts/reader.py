@@ -1,0 +1,83 @@
+"""Reading images where the index says they lie."""
+
+import os
+from contextlib import ExitStack
+from pathlib import Path
+
+from luigi_ilsvrc.layouts.index import ImageLocation
+from luigi_ilsvrc.layouts.tar import BLOCK, NAME_LENGTH, ArchiveError
+
+
+class ImageReader:
+    """Reads images where the index says they lie; a context manager that keeps the archives open.
+
+    Parameters
+    ----------
+    directory : Path
+        The data set's folder (``ilsvrc2012``), to which the index's files are relative.
+    folders : Path
+        The split's class folders: images are read there if the file that held them has been deleted.
+    """
+
+    def __init__(self, directory: Path, folders: Path) -> None:
+        self._directory = directory
+        self._folders = folders
+        self._archives: dict[str, int | None] = {}
+        self._open_files = ExitStack()
+
+    def __enter__(self) -> "ImageReader":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._open_files.close()
+
+    def read(self, location: ImageLocation) -> bytes:
+        """Return the image's bytes.
+
+        Raises
+        ------
+        ArchiveError
+            If the file is gone, or is not what was indexed: another archive, or shorter than the index says.
+        """
+        archive = self._archive(location.file) if location.file.endswith(".tar") else None
+        return self._read_file(location) if archive is None else self._read_member(archive, location)
+
+    def describe(self, location: ImageLocation) -> str:
+        """Say where an image lies, for a person."""
+        return f"{location.name} in {self._directory / location.file} at byte {location.offset}"
+
+    def _archive(self, file: str) -> int | None:
+        if file not in self._archives:
+            try:
+                archive = self._open_files.enter_context((self._directory / file).open("rb"))
+            except FileNotFoundError:
+                self._archives[file] = None
+            else:
+                self._archives[file] = archive.fileno()
+        return self._archives[file]
+
+    def _read_member(self, archive: int, location: ImageLocation) -> bytes:
+        header = os.pread(archive, NAME_LENGTH, location.offset - BLOCK)
+        if header.split(b"\0", 1)[0] != location.name.encode():
+            raise ArchiveError(
+                f"{self.describe(location)}: the archive is not the one that was indexed; delete the index folder "
+                "and what was built from it, and run the build again"
+            )
+        data = os.pread(archive, location.size, location.offset)
+        if len(data) < location.size:
+            raise ArchiveError(f"{self.describe(location)}: the archive ends before the image does: truncated")
+        return data
+
+    def _read_file(self, location: ImageLocation) -> bytes:
+        indexed, extracted = self._directory / location.file, self._folders / location.synset / location.name
+        path = extracted if location.file.endswith(".tar") or not indexed.exists() else indexed
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError as error:
+            raise ArchiveError(
+                f"{path} is gone, and so is {indexed}; delete the folder {path.parent} and run the build again: it "
+                "downloads the archive"
+            ) from error
+        if len(data) != location.size:
+            raise ArchiveError(f"{path} has {len(data)} bytes, the index says {location.size}; extract it again")
+        return data

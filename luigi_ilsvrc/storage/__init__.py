@@ -1,0 +1,1 @@
+"""Files and folders that are whole when they exist, and what is known of them."""

@@ -1,0 +1,49 @@
+"""What a build will need of the disk."""
+
+import os
+from collections.abc import Collection
+from pathlib import Path
+
+from luigi_ilsvrc.dataset.splits import SPLITS, VALIDATION
+from luigi_ilsvrc.tasks.extraction import SortValidation, TrainImages
+from luigi_ilsvrc.tasks.indexing import INDEX_TASKS
+from luigi_ilsvrc.tasks.shards import AllShards, FormatsTask
+
+
+def bytes_needed(build: FormatsTask) -> dict[Path, int]:
+    """Return how many bytes the missing outputs of a build will take at least, by where they go.
+
+    Extracted images take what their archive takes, and so do the shards of each format. What is made for speed (index,
+    plans) or is small (annotations, 3 GB at the most) is left out, and so is an archive whose size only its server
+    knows: a build that would fit is never stopped.
+    """
+    needs: dict[Path, int] = {}
+    for split in SPLITS:
+        download = build.clone(INDEX_TASKS[split].download)
+        size = download.size() or 0
+        shares = {build.paths.class_folders(split): _share_of_folders(build, split)}
+        for shards in build.all_shards():
+            folder = build.paths.records(shards.shard_task.record_format().FOLDER)
+            shares[folder / split] = _share_of_shards(shards, split, folder)
+        needs |= {path: int(share * size) for path, share in shares.items()}
+        is_read = any(shares.values()) and not build.clone(INDEX_TASKS[split]).has_images()
+        if is_read or download.quarantine_path.exists():
+            needs[Path(download.output().path)] = download.size_to_come()
+    return needs
+
+
+def _share_of_folders(build: FormatsTask, split: str) -> float:
+    if split == VALIDATION:
+        return 0.0 if build.clone(SortValidation).complete() else 1.0
+    synsets = [task.synset for task in build.clone(TrainImages).requires()]
+    return _missing_share(synsets, build.paths.class_folders(split))
+
+
+def _share_of_shards(shards: AllShards, split: str, folder: Path) -> float:
+    names = [os.path.basename(shard.output().path) for shard in shards.requires() if shard.split == split]
+    return _missing_share(names, folder)
+
+
+def _missing_share(names: Collection[str], folder: Path) -> float:
+    present = set(os.listdir(folder)) if folder.is_dir() else set()
+    return len(set(names) - present) / len(names)

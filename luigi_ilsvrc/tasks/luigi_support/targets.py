@@ -1,0 +1,29 @@
+"""Outputs as Luigi's targets; see `luigi_ilsvrc.storage.publish`."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import luigi
+
+from luigi_ilsvrc.storage import publish
+
+
+class AtomicTarget(luigi.LocalTarget):
+    """A file that appears under its name when it is complete."""
+
+    @contextmanager
+    def temporary_path(self) -> Iterator[str]:
+        """Yield a path to write to, an empty file at first; see `publish.new_file`."""
+        with publish.new_file(Path(self.path)) as path:
+            yield str(path)
+
+
+class AtomicFolderTarget(luigi.LocalTarget):
+    """A folder that appears under its name, with all that is in it, when it is complete."""
+
+    @contextmanager
+    def temporary_path(self) -> Iterator[str]:
+        """Yield an empty folder to fill; see `publish.new_folder`."""
+        with publish.new_folder(Path(self.path)) as path:
+            yield str(path)

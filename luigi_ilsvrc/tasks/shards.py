@@ -1,0 +1,172 @@
+"""The plan of a split; and for each format the task of one shard and the task of all shards."""
+
+import types
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any, ClassVar, cast
+
+import luigi
+
+from luigi_ilsvrc.dataset.splits import TRAIN, VALIDATION
+from luigi_ilsvrc.formats.plan import read_plan, write_plan
+from luigi_ilsvrc.formats.shard import write_shard
+from luigi_ilsvrc.formats.table import FORMATS, Format
+from luigi_ilsvrc.layouts.reader import ImageReader
+from luigi_ilsvrc.progress import Progress
+from luigi_ilsvrc.tasks.base import ILSVRCTask, OutputTask
+from luigi_ilsvrc.tasks.bounding_boxes import BoundingBoxCSV
+from luigi_ilsvrc.tasks.indexing import INDEX_TASKS, archive_if_needed
+from luigi_ilsvrc.tasks.luigi_support.targets import AtomicFolderTarget, AtomicTarget
+from luigi_ilsvrc.tasks.parameters import (
+    FormatsParameter,
+    IntegerParameter,
+    ParameterError,
+    setting,
+    split_parameter,
+)
+
+
+class SplitTask(OutputTask):
+    """A task for one split and one number of shards."""
+
+    split = split_parameter()
+    num_shards = IntegerParameter(minimum=1, description="how many shards the split has")
+
+
+class PlanShards(SplitTask):
+    """Decides which image goes into which shard, and what is said of it."""
+
+    priority = 60
+
+    def requires(self) -> list[luigi.Task]:
+        """Require the split's index and the boxes."""
+        return [self.clone(INDEX_TASKS[self.split]), self.clone(BoundingBoxCSV)]
+
+    def output(self) -> AtomicFolderTarget:
+        """Return the folder of one plan a shard; see `formats.plan.write_plan`."""
+        return AtomicFolderTarget(self.paths.plan(self.split, self.num_shards))
+
+    def make(self, path: Path, progress: Progress) -> None:
+        """Join index, labels and boxes, and shuffle."""
+        index, bounding_boxes = self.input()
+        write_plan(
+            Path(index.path), self.tables.class_names(), Path(bounding_boxes.path), self.num_shards, path, progress
+        )
+
+
+class ShardTask(SplitTask):
+    """Writes one shard in one format, reading its images from the archive."""
+
+    format_name: ClassVar[str]
+    shard = IntegerParameter(minimum=0, description="the number of the shard, from 0")
+    priority = 40
+    has_manifest = False
+
+    @classmethod
+    def record_format(cls) -> Format:
+        """Return the format."""
+        return FORMATS[cls.format_name]
+
+    def requires(self) -> Iterator[luigi.Task]:
+        """Require the plan, and the archive if it has been deleted.
+
+        Raises `ParameterError` if there is no such shard.
+        """
+        if self.shard >= self.num_shards:
+            raise ParameterError(f"--shard: there is no shard {self.shard} of {self.num_shards}; the first is 0")
+        plan = self.clone(PlanShards)
+        yield plan
+        yield from archive_if_needed(self, self.split, plan)
+
+    def output(self) -> AtomicTarget:
+        """Return the shard's file."""
+        record_format = self.record_format()
+        name = record_format.shard_name(self.split, self.shard, self.num_shards)
+        return AtomicTarget(self.paths.records(record_format.FOLDER) / name)
+
+    def make(self, path: Path, progress: Progress) -> None:
+        """Write a record for each planned image."""
+        plan = read_plan(self.paths.plan(self.split, self.num_shards), self.shard)
+        with ImageReader(self.paths.dataset, self.paths.class_folders(self.split)) as reader:
+            write_shard(self.record_format(), reader, plan, path, progress)
+
+
+class ShardCounts(ILSVRCTask):
+    """A task that is about all shards."""
+
+    train_shards = IntegerParameter(
+        minimum=1,
+        default=1024,
+        config_path=setting("train_shards"),
+        description="how many shards the training images make",
+    )
+    validation_shards = IntegerParameter(
+        minimum=1,
+        default=128,
+        config_path=setting("validation_shards"),
+        description="how many shards the validation images make",
+    )
+
+    @property
+    def shard_counts(self) -> dict[str, int]:
+        """How many shards each split has."""
+        return {TRAIN: self.train_shards, VALIDATION: self.validation_shards}
+
+
+class FormatsTask(ShardCounts):
+    """A task that is about all formats of the build."""
+
+    formats = FormatsParameter(
+        default=("tfrecord",),
+        config_path=setting("formats"),
+        description=f"comma-separated, of {', '.join(FORMATS)}; none for no records",
+    )
+
+    def plans(self) -> list[PlanShards]:
+        """Return the plan of each split, if there are shards."""
+        splits = self.shard_counts.items() if self.formats else ()
+        return [self.clone(PlanShards, split=split, num_shards=num_shards) for split, num_shards in splits]
+
+    def all_shards(self) -> "list[AllShards]":
+        """Return the task of all shards of each format."""
+        return [self.clone(all_shards_of(name)) for name in self.formats]
+
+
+class AllShards(ShardCounts, luigi.WrapperTask):
+    """All shards of both splits in one format."""
+
+    shard_task: ClassVar[type[ShardTask]]
+
+    def requires(self) -> list[ShardTask]:
+        """Require each shard."""
+        return [
+            self.clone(self.shard_task, split=split, num_shards=num_shards, shard=shard)
+            for split, num_shards in self.shard_counts.items()
+            for shard in range(num_shards)
+        ]
+
+
+@cache
+def all_shards_of(format_name: str) -> type[AllShards]:
+    """Return the task of all shards in a format, such as `TFRecords`; its `shard_task` is that of one shard.
+
+    The two are made here from the format's table entry, so that a new format needs no code among the tasks.
+    """
+    name = FORMATS[format_name].TASK
+    shard_task = _subclass(ShardTask, f"{name}Shard", f"Writes one {name} shard.", format_name=format_name)
+    return cast(
+        type[AllShards], _subclass(AllShards, f"{name}s", f"All {name} shards of both splits.", shard_task=shard_task)
+    )
+
+
+def _subclass(base: type[luigi.Task], name: str, doc: str, **attributes: object) -> Any:
+    namespace = {"__doc__": doc, "__module__": __name__, **attributes}
+    return types.new_class(name, (base,), exec_body=lambda body: body.update(namespace))
+
+
+for _name in FORMATS:
+    all_shards_of(_name)
+
+TFRecords = all_shards_of("tfrecord")
+TFRecordShard = TFRecords.shard_task

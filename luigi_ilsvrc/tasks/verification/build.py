@@ -1,0 +1,138 @@
+"""The verification of a whole build."""
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import luigi
+from luigi.parameter import ParameterVisibility
+
+from luigi_ilsvrc import cleanup
+from luigi_ilsvrc.dataset.images import load_pillow
+from luigi_ilsvrc.errors import BuildError
+from luigi_ilsvrc.findings import Finding
+from luigi_ilsvrc.progress import Progress
+from luigi_ilsvrc.repair import repair
+from luigi_ilsvrc.tasks.downloads import DOWNLOADS
+from luigi_ilsvrc.tasks.luigi_support.targets import AtomicTarget
+from luigi_ilsvrc.tasks.parameters import SwitchParameter
+from luigi_ilsvrc.tasks.shards import FormatsTask
+from luigi_ilsvrc.tasks.verification.parts import (
+    COUNTS,
+    STARTED,
+    VerificationTask,
+    VerifyAnnotations,
+    VerifyArchive,
+    VerifyIndex,
+    VerifyPart,
+    VerifyShard,
+    VerifySynset,
+    VerifyValidation,
+)
+
+_MAX_SHOWN = 1000
+"""Findings that the error names; the file beside the verifications names them all."""
+
+
+class VerificationError(BuildError):
+    """A build is not as it was made."""
+
+
+class VerifyBuild(FormatsTask, VerificationTask):
+    """Reads a finished build again, and names what is damaged, missing or extra; builds and downloads nothing.
+
+    Its output is written if all is well. Else it fails, and a later run for the same date verifies all afresh.
+    """
+
+    started = luigi.Parameter(
+        default=STARTED, significant=False, visibility=ParameterVisibility.HIDDEN, description="when it began, in ns"
+    )
+    repair = SwitchParameter(
+        default=False,
+        significant=False,
+        description="true removes damaged outputs, so that the next BuildAll makes just those again",
+    )
+
+    def requires(self) -> list[VerifyPart]:
+        """Require a part for each output that BuildAll makes."""
+        # Before the worker forks a process for each part: once, and not 2,157 times.
+        load_pillow()
+        shards = [shard for task in self.all_shards() for shard in task.requires()]
+        return [
+            *(self.clone(VerifyArchive, archive=download.archive.local_name) for download in DOWNLOADS),
+            *map(self.clone, (VerifyIndex, VerifyAnnotations, VerifyValidation)),
+            *(self.clone(VerifySynset, synset=synset) for synset in self.tables.synsets()),
+            *(
+                self.clone(VerifyShard, format=it.format_name, split=it.split, num_shards=it.num_shards, shard=it.shard)
+                for it in shards
+            ),
+        ]
+
+    def output(self) -> AtomicTarget:
+        """Return what was verified: counts of files, bytes and records."""
+        return AtomicTarget(self.paths.verification(self.date.isoformat()))
+
+    def make(self, path: Path, progress: Progress) -> None:
+        """Put the parts together.
+
+        Raises
+        ------
+        VerificationError
+            Naming what is damaged, missing or extra.
+        """
+        parts = [json.loads(Path(part.path).read_text()) for part in self.input()]
+        findings = [Finding.from_json(finding) for part in parts for finding in part["findings"]]
+        findings_file = self.paths.findings(self.date.isoformat())
+        if findings:
+            findings_file.write_text("".join(f"{finding}\n" for finding in findings))
+            advice = self._repair(findings) if self.repair else "run it with --repair true, then BuildAll, to fix this"
+            self._remove_parts()
+            raise VerificationError(_describe(findings, self.data_dir, findings_file, advice))
+        counts = {name: sum(part[name] for part in parts) for name in COUNTS}
+        path.write_text(json.dumps({**self._scope(), **counts}, indent=2) + "\n")
+        findings_file.unlink(missing_ok=True)
+        self._remove_parts()
+
+    def _repair(self, findings: Sequence[Finding]) -> str:
+        done = repair(findings, self.paths)
+        cleanup.remove_unfinished(self.paths)
+        return str(done)
+
+    def _scope(self) -> dict[str, Any]:
+        return {
+            "date": self.date.isoformat(),
+            "formats": list(self.formats),
+            **({"shards": self.shard_counts} if self.formats else {}),
+        }
+
+    def complete(self) -> bool:
+        """Tell whether the date's verification is of as much as this one would be."""
+        try:
+            verified = json.loads(Path(self.output().path).read_text())
+        except FileNotFoundError:
+            return False
+        return self._scope().items() <= verified.items()
+
+    def run(self) -> None:
+        """Verify, in place of a verification of less or something else."""
+        if not self.complete():
+            Path(self.output().path).unlink(missing_ok=True)
+        super().run()
+
+    def _remove_parts(self) -> None:
+        """Remove the parts of this run, and of others that were killed."""
+        for path in self.paths.verifications.glob(f"{self.date.isoformat()}-*"):
+            if path.is_dir():
+                shutil.rmtree(path)
+
+
+def _describe(findings: Sequence[Finding], data_dir: Path, findings_file: Path, advice: str) -> str:
+    lines = list(map(str, findings[:_MAX_SHOWN]))
+    if len(findings) > _MAX_SHOWN:
+        lines.append(f"and {len(findings) - _MAX_SHOWN} more")
+    return (
+        f"{data_dir}: the build is not as it was made: {len(findings)} findings, also in {findings_file}; {advice}"
+        + "".join(f"\n  {line}" for line in lines)
+    )

@@ -1,0 +1,131 @@
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from luigi_ilsvrc.dataset.archives import ARCHIVES
+from luigi_ilsvrc.download.checksums import ChecksumError
+from luigi_ilsvrc.download.source import DownloadError
+from luigi_ilsvrc.progress import BYTES
+from tests.download.helpers import BODY, NAME, Fetch, assert_only_file, beside, leave_partial, md5_of, partial_of
+from tests.support.hostile_server import HostileServer
+
+
+@pytest.fixture
+def folder_on_another_disk(tmp_path: Path) -> Iterator[Path]:
+    shared_memory = Path("/dev/shm")
+    if not shared_memory.is_dir() or shared_memory.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("a copy needs a second file system")
+    folder = shared_memory / f"luigi-ilsvrc-{os.getpid()}"
+    folder.mkdir()
+    (folder / NAME).write_bytes(BODY * 10)
+    try:
+        yield folder
+    finally:
+        (folder / NAME).unlink()
+        folder.rmdir()
+
+
+def test_a_local_file_is_linked_if_possible(folder: Path, destination: Path, fetch: Fetch) -> None:
+    fetch(folder, destination)
+    assert_only_file(destination)
+    assert destination.samefile(folder / NAME)
+    assert fetch.calls[-1] == ("checking", len(BODY), len(BODY), BYTES)
+
+
+def test_a_folder_may_be_given_as_a_file_url(folder: Path, destination: Path, fetch: Fetch) -> None:
+    fetch(folder.as_uri(), destination)
+    assert destination.samefile(folder / NAME)
+
+
+def test_a_symbolic_link_is_resolved_first(folder: Path, destination: Path, fetch: Fetch) -> None:
+    (folder / NAME).rename(folder / "elsewhere.tar")
+    (folder / NAME).symlink_to("elsewhere.tar")
+    fetch(folder, destination)
+    assert destination.samefile(folder / "elsewhere.tar")
+    assert not destination.is_symlink()
+
+
+def test_a_local_file_on_another_file_system_is_copied(
+    folder_on_another_disk: Path, destination: Path, fetch: Fetch
+) -> None:
+    fetch(folder_on_another_disk, destination, md5=md5_of(BODY * 10))
+    assert_only_file(destination, BODY * 10)
+    assert fetch.calls[-1] == ("copying", len(BODY) * 10, len(BODY) * 10, BYTES)
+
+
+def interrupt(stage: str, done: int, total: int | None, unit: str) -> None:
+    raise KeyboardInterrupt
+
+
+def test_an_interrupted_copy_is_resumed(folder_on_another_disk: Path, destination: Path, fetch: Fetch) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        fetch(folder_on_another_disk, destination, md5=md5_of(BODY * 10), progress=interrupt)
+    kept = partial_of(destination).stat().st_size
+    assert 0 < kept < len(BODY) * 10
+    fetch(folder_on_another_disk, destination, md5=md5_of(BODY * 10))
+    assert_only_file(destination, BODY * 10)
+    assert fetch.calls[0] == ("checking", kept, kept, BYTES)
+    assert fetch.calls[1][0] == "copying"
+    assert fetch.calls[1][1] > kept
+
+
+def test_a_local_file_that_changed_is_copied_again(
+    folder_on_another_disk: Path, destination: Path, fetch: Fetch
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        fetch(folder_on_another_disk, destination, progress=interrupt)
+    changed = (BODY * 10)[::-1]
+    (folder_on_another_disk / NAME).write_bytes(changed)
+    os.utime(folder_on_another_disk / NAME, (0, 0))
+    fetch(folder_on_another_disk, destination, md5=md5_of(changed))
+    assert_only_file(destination, changed)
+    assert fetch.waits == []
+
+
+def test_a_damaged_local_file_is_an_error_and_is_left_alone(folder: Path, destination: Path, fetch: Fetch) -> None:
+    (folder / NAME).write_bytes(BODY[:-1])
+    with pytest.raises(ChecksumError, match=f"{md5_of(BODY[:-1])}.*{md5_of(BODY)}") as caught:
+        fetch(folder, destination)
+    assert str(folder / NAME) in str(caught.value)
+    assert (folder / NAME).read_bytes() == BODY[:-1]
+    assert beside(destination) == []
+
+
+def test_a_damaged_copy_is_never_published(folder_on_another_disk: Path, destination: Path, fetch: Fetch) -> None:
+    with pytest.raises(ChecksumError, match=f"{md5_of(BODY * 10)}.*{md5_of(BODY)}"):
+        fetch(folder_on_another_disk, destination)
+    assert beside(destination) == []
+    assert (folder_on_another_disk / NAME).read_bytes() == BODY * 10
+
+
+def test_a_local_file_replaces_a_partial_file_from_a_server(
+    server: HostileServer, folder: Path, destination: Path, fetch: Fetch
+) -> None:
+    leave_partial(server, destination)
+    fetch(folder, destination)
+    assert_only_file(destination)
+
+
+def test_a_link_probe_left_by_a_killed_process_does_no_harm(folder: Path, destination: Path, fetch: Fetch) -> None:
+    os.link(folder / NAME, destination.with_name(destination.name + ".partial.link"))
+    fetch(folder, destination)
+    assert_only_file(destination)
+
+
+def test_without_an_md5_a_local_file_is_linked_unread(folder: Path, destination: Path, fetch: Fetch) -> None:
+    fetch(folder, destination, md5=None)
+    assert destination.samefile(folder / NAME)
+    assert fetch.calls == []
+
+
+def test_a_missing_local_file_is_an_error_with_the_expected_names(
+    tmp_path: Path, destination: Path, fetch: Fetch
+) -> None:
+    with pytest.raises(DownloadError, match=re.escape(f"{tmp_path / NAME} ")) as caught:
+        fetch(tmp_path, destination)
+    for archive in ARCHIVES:
+        assert archive.name in str(caught.value)
+    assert beside(destination) == []

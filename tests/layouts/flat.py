@@ -1,0 +1,45 @@
+"""A layout of the tests' own: all images of a split in one folder, ``<synset>+<image>``, all annotations in another."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from luigi_ilsvrc.dataset.annotations import Annotation
+from luigi_ilsvrc.dataset.paths import DataSetPaths
+from luigi_ilsvrc.dataset.synsets import LabelTables
+from luigi_ilsvrc.layouts.index import ImageLocation
+from luigi_ilsvrc.progress import Progress
+
+NAME = "flat folders"
+INDEX_SUFFIX = "-flat"
+IS_DOWNLOADED = False
+
+
+def folder(paths: DataSetPaths, contents: str) -> Path:
+    """Return the folder of ``train`` or ``validation`` images, or of ``annotations``."""
+    return paths.dataset / "flat" / contents
+
+
+def has_images(paths: DataSetPaths, split: str, tables: LabelTables) -> bool:
+    return folder(paths, split).is_dir()
+
+
+def find_images(paths: DataSetPaths, split: str, tables: LabelTables, progress: Progress) -> list[ImageLocation]:
+    found = []
+    for path in folder(paths, split).iterdir():
+        synset, _, name = path.name.partition("+")
+        found.append(ImageLocation(name, synset, str(path.relative_to(paths.dataset)), 0, path.stat().st_size))
+    return found
+
+
+def annotations_path(paths: DataSetPaths) -> Path:
+    return folder(paths, "annotations")
+
+
+def has_annotations(paths: DataSetPaths) -> bool:
+    return annotations_path(paths).is_dir()
+
+
+def read_annotations(paths: DataSetPaths) -> Iterator[Annotation]:
+    for path in annotations_path(paths).iterdir():
+        synset, _, image = path.stem.partition("+")
+        yield Annotation(synset, image, path.read_bytes())

@@ -1,0 +1,159 @@
+import logging
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Iterator
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import pytest
+
+from luigi_ilsvrc.storage.locks import locked, locked_if_free
+
+
+def open_file(path: Path) -> int:
+    return os.open(path, os.O_RDWR | os.O_CREAT)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / "file"
+    path.touch()
+    return path
+
+
+@pytest.fixture
+def warnings() -> Iterator[list[str]]:
+    """What the module logs; `caplog` has nothing of it once Luigi's log has taken it over."""
+    messages: list[str] = []
+
+    class Collector(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            messages.append(record.getMessage())
+
+    logger, collector = logging.getLogger("luigi_ilsvrc.storage.locks"), Collector()
+    logger.addHandler(collector)
+    yield messages
+    logger.removeHandler(collector)
+
+
+def hold(path: Path, inside: Connection, seconds: float, rename_to: Path | None) -> None:
+    with locked(path, open_file):
+        inside.send(True)
+        time.sleep(seconds)
+        if rename_to:
+            path.rename(rename_to)
+
+
+def start_holder(path: Path, seconds: float, rename_to: Path | None = None) -> multiprocessing.Process:
+    """Start a process that holds the lock for some seconds; return when it has it."""
+    inside, sender = multiprocessing.Pipe()
+    process = multiprocessing.Process(target=hold, args=(path, sender, seconds, rename_to))
+    process.start()
+    inside.recv()
+    return process
+
+
+@pytest.fixture
+def holder(path: Path) -> Iterator[multiprocessing.Process]:
+    """A process that holds the lock of a file until it is killed."""
+    process = start_holder(path, 60)
+    yield process
+    process.kill()
+    process.join()
+
+
+# Waiting for a lock --------------------------------------------------------------------------------------------------
+
+
+def test_a_lock_gives_the_descriptor_of_the_file_and_closes_it(path: Path) -> None:
+    with locked(path, open_file) as descriptor:
+        assert os.path.samestat(os.fstat(descriptor), path.stat())
+    with pytest.raises(OSError):
+        os.fstat(descriptor)
+
+
+def test_a_missing_file_is_made_by_the_function_that_opens_it(tmp_path: Path) -> None:
+    with locked(tmp_path / "new", open_file):
+        assert (tmp_path / "new").exists()
+
+
+def test_a_lock_of_another_process_is_waited_for_and_logged_once(path: Path, warnings: list[str]) -> None:
+    process = start_holder(path, 0.3)
+    with locked(path, open_file):
+        process.join(timeout=30)
+        assert process.exitcode == 0
+    assert len(warnings) == 1
+    assert str(path) in warnings[0]
+
+
+def test_a_lock_that_nobody_holds_is_not_logged(path: Path, warnings: list[str]) -> None:
+    with locked(path, open_file):
+        pass
+    assert warnings == []
+
+
+def test_a_lock_ends_with_a_process_that_is_killed(path: Path, holder: multiprocessing.Process) -> None:
+    assert holder.pid is not None
+    os.kill(holder.pid, signal.SIGKILL)
+    with locked(path, open_file):
+        pass
+
+
+def test_a_lock_ends_with_an_exception(path: Path) -> None:
+    with pytest.raises(RuntimeError), locked(path, open_file):
+        raise RuntimeError
+    with locked_if_free(path) as is_free:
+        assert is_free
+
+
+def test_if_the_former_owner_has_renamed_the_file_a_new_one_is_locked(path: Path, tmp_path: Path) -> None:
+    process = start_holder(path, 0.3, rename_to=tmp_path / "published")
+    with locked(path, open_file) as descriptor:
+        process.join()
+        assert not os.path.samestat(os.fstat(descriptor), (tmp_path / "published").stat())
+        assert os.path.samestat(os.fstat(descriptor), path.stat())
+
+
+@pytest.mark.skipif(not hasattr(os, "O_PATH"), reason="only Linux has descriptors that flock refuses")
+def test_a_file_system_without_locks_is_logged_and_the_work_goes_on(path: Path, warnings: list[str]) -> None:
+    with locked(path, lambda path: os.open(path, os.O_PATH)) as descriptor:
+        assert os.path.samestat(os.fstat(descriptor), path.stat())
+    assert len(warnings) == 1
+    assert str(path) in warnings[0]
+
+
+# Trying a lock -------------------------------------------------------------------------------------------------------
+
+
+def test_a_file_that_nobody_has_locked_is_free(path: Path) -> None:
+    with locked_if_free(path) as is_free:
+        assert is_free
+
+
+def test_a_folder_that_nobody_has_locked_is_free(tmp_path: Path) -> None:
+    with locked_if_free(tmp_path) as is_free:
+        assert is_free
+
+
+@pytest.mark.usefixtures("holder")
+def test_a_file_that_another_process_has_locked_is_not_free(path: Path) -> None:
+    with locked_if_free(path) as is_free:
+        assert not is_free
+
+
+def test_a_file_that_is_free_is_locked_meanwhile(path: Path) -> None:
+    with locked_if_free(path) as is_free, locked_if_free(path) as is_free_again:
+        assert (is_free, is_free_again) == (True, False)
+
+
+def test_a_missing_file_is_not_free(tmp_path: Path) -> None:
+    with locked_if_free(tmp_path / "none") as is_free:
+        assert not is_free
+
+
+def test_a_link_is_not_followed(path: Path, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(path)
+    with pytest.raises(OSError), locked_if_free(tmp_path / "link"):
+        pass

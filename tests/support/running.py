@@ -1,0 +1,107 @@
+"""Runs Luigi as a user does: as a process of its own, with this project's luigi.cfg."""
+
+import hashlib
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+PROJECT = Path(__file__).parents[2]
+SHARDS = ("--train-shards", "8", "--validation-shards", "3")
+QUICK = ("--formats", "none")
+
+
+def start_luigi(
+    *arguments: object, config: Path | None = PROJECT / "luigi.cfg", **environment: str
+) -> subprocess.Popen[str]:
+    """Start ``luigi --module luigi_ilsvrc …`` in a folder without a configuration of its own."""
+    settings = {"LUIGI_CONFIG_PATH": str(config)} if config else {}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("LUIGI_", "IMAGENET_"))}
+    return subprocess.Popen(
+        [sys.executable, "-m", "luigi", "--module", "luigi_ilsvrc", *map(str, arguments)],
+        env={**kept, **settings, **environment},
+        cwd="/",
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def luigi(*arguments: object, config: Path | None = PROJECT / "luigi.cfg", **environment: str) -> tuple[int, str]:
+    """Run Luigi on a scheduler of its own; return its exit status and what it said."""
+    process = start_luigi(*arguments, "--local-scheduler", config=config, **environment)
+    output, _ = process.communicate(timeout=120)
+    return process.returncode, output
+
+
+def contents(directory: Path) -> dict[str, str]:
+    """Return the MD5 of every file below a folder, by its path in it; empty folders too."""
+    return {
+        str(path.relative_to(directory)): hashlib.md5(path.read_bytes()).hexdigest() if path.is_file() else "folder"
+        for path in directory.rglob("*")
+    }
+
+
+def times(directory: Path) -> dict[str, int]:
+    """Return when each file and folder was last changed."""
+    return {str(path): path.stat().st_mtime_ns for path in (directory, *directory.rglob("*"))}
+
+
+class _QuietHandler(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+class _QuietServer(ThreadingHTTPServer):
+    def handle_error(self, request: object, client_address: object) -> None:
+        # Clients are killed in the middle of a body.
+        pass
+
+
+@contextmanager
+def http_server(directory: Path) -> Iterator[str]:
+    """Serve a folder as ``python -m http.server`` does, on loopback; yield its URL."""
+    with _QuietServer(("127.0.0.1", 0), partial(_QuietHandler, directory=str(directory))) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@contextmanager
+def luigid(directory: Path) -> Iterator[int]:
+    """Run a central scheduler on loopback, its state in a folder; yield its port."""
+    with closing(socket.socket()) as free:
+        free.bind(("127.0.0.1", 0))
+        port = int(free.getsockname()[1])
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-c", "import luigi.cmdline; luigi.cmdline.luigid()"),
+            *("--address", "127.0.0.1", "--port", str(port), "--state-path", str(directory / "luigid.pickle")),
+        ],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd=directory,
+    )
+    try:
+        _wait_for_port(port)
+        yield port
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _wait_for_port(port: int) -> None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        with closing(socket.socket()) as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.05)
+    raise TimeoutError(f"no luigid on port {port}")

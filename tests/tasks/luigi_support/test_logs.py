@@ -1,0 +1,88 @@
+import logging
+import logging.handlers
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from luigi_ilsvrc.errors import BuildError
+from luigi_ilsvrc.storage.disk import DiskError
+from luigi_ilsvrc.tasks.luigi_support import logs
+
+luigi_logger = logging.getLogger("luigi-interface")
+
+
+@pytest.fixture
+def log(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
+    logs.install()
+    with caplog.at_level(logging.INFO, "luigi-interface"):
+        yield caplog
+
+
+def test_an_error_that_a_person_can_act_on_is_logged_without_a_traceback(log: pytest.LogCaptureFixture) -> None:
+    try:
+        raise BuildError("/data: fix it")
+    except BuildError:
+        luigi_logger.exception("[pid 1] Worker failed  Task()")
+    assert log.messages == ["[pid 1] Worker failed  Task(): /data: fix it"]
+    assert "Traceback" not in log.text
+
+
+def test_an_error_before_scheduling_is_logged_by_its_message_alone(log: pytest.LogCaptureFixture) -> None:
+    try:
+        raise BuildError("/table.txt:3: fix the line")
+    except BuildError:
+        luigi_logger.exception("Uncaught exception in luigi")
+    assert log.messages == ["/table.txt:3: fix the line"]
+
+
+def test_an_error_of_a_programmer_keeps_its_traceback(log: pytest.LogCaptureFixture) -> None:
+    try:
+        raise KeyError("x")
+    except KeyError:
+        luigi_logger.exception("Uncaught exception in luigi")
+    assert "Traceback" in log.text
+
+
+def test_a_traceback_in_the_text_of_a_warning_becomes_an_error_of_one_line(log: pytest.LogCaptureFixture) -> None:
+    text = (
+        "Will not run Task() or any dependencies due to error in deps() method:\nTraceback (most recent call last):\n"
+        f'  File "x.py", line 1\n{DiskError.__module__}.{DiskError.__name__}: /data: 5 bytes are needed\n'
+    )
+    luigi_logger.warning(text)
+    assert log.messages == ["/data: 5 bytes are needed"]
+    assert log.records[0].levelname == "ERROR"
+
+
+def test_warnings_of_the_modules_stand_in_luigis_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    logs.install()
+    handler = logging.handlers.BufferingHandler(capacity=10)
+    monkeypatch.setattr(luigi_logger, "handlers", [handler])
+    logging.getLogger("luigi_ilsvrc.storage.locks").warning("waiting for %s", "x")
+    assert [record.getMessage() for record in handler.buffer] == ["waiting for x"]
+
+
+def test_it_is_set_up_once_only() -> None:
+    logs.install()
+    before = (list(luigi_logger.filters), list(logging.getLogger("luigi_ilsvrc").handlers))
+    logs.install()
+    assert (luigi_logger.filters, logging.getLogger("luigi_ilsvrc").handlers) == before
+
+
+@pytest.mark.parametrize(
+    ("program", "changed"),
+    [
+        ("import luigi_ilsvrc", False),
+        ("import luigi_ilsvrc; luigi_ilsvrc.IndexTrain()", True),
+    ],
+)
+def test_loggers_are_changed_by_the_first_task_and_not_by_the_import(program: str, changed: bool) -> None:
+    state = (
+        "print(any(logger.filters or logger.handlers or not logger.propagate for logger in "
+        "map(logging.getLogger, ('luigi_ilsvrc', 'luigi-interface'))))"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", f"import logging; {program}; {state}"], capture_output=True, text=True, check=True
+    )
+    assert ended.stdout.strip() == str(changed)

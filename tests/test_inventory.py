@@ -1,0 +1,173 @@
+import shutil
+from pathlib import Path
+
+import pytest
+
+from luigi_ilsvrc.dataset.archives import ARCHIVES
+from luigi_ilsvrc.dataset.paths import DataSetPaths
+from luigi_ilsvrc.findings import Kind
+from luigi_ilsvrc.inventory import OutputFolder, find_extra, find_unfinished, output_folders
+
+SYNSETS = ["n01440764", "n02105855"]
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> DataSetPaths:
+    return DataSetPaths(tmp_path)
+
+
+def make(paths: DataSetPaths, *names: str) -> list[Path]:
+    """Make files below the folder of a build."""
+    made = [paths.data_dir / name for name in names]
+    for path in made:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    return made
+
+
+def extra(paths: DataSetPaths) -> list[tuple[Kind, Path]]:
+    folders = output_folders(paths, SYNSETS)
+    return [(finding.kind, finding.path) for folder in folders for finding in find_extra(folder)]
+
+
+def unfinished(paths: DataSetPaths) -> list[Path]:
+    return [path for folder in output_folders(paths) for path in find_unfinished(folder)]
+
+
+# A folder ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> OutputFolder:
+    for name in ("known", "known.partial", "other", "other.partial", ".hidden"):
+        (tmp_path / name).touch()
+    return OutputFolder(tmp_path, {"known"}.__contains__)
+
+
+def test_what_is_not_of_the_build_is_extra_and_what_is_unfinished_a_leftover(folder: OutputFolder) -> None:
+    assert [(finding.kind, finding.path.name) for finding in find_extra(folder)] == [
+        (Kind.LEFTOVER, "known.partial"),
+        (Kind.EXTRA, "other"),
+        (Kind.EXTRA, "other.partial"),
+    ]
+
+
+def test_in_a_shared_folder_only_leftovers_are_found(folder: OutputFolder) -> None:
+    shared = OutputFolder(folder.path, folder.is_output, is_shared=True)
+    assert [finding.path.name for finding in find_extra(shared)] == ["known.partial"]
+
+
+def test_only_outputs_can_be_unfinished(folder: OutputFolder) -> None:
+    assert list(find_unfinished(folder)) == [folder.path / "known.partial"]
+
+
+def test_a_missing_folder_holds_nothing(tmp_path: Path) -> None:
+    folder = OutputFolder(tmp_path / "none", {"known"}.__contains__)
+    assert list(find_extra(folder)) == []
+    assert list(find_unfinished(folder)) == []
+
+
+# A build -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_finished_build_holds_nothing_extra(built: Path, ilsvrc: Path) -> None:
+    synsets = (ilsvrc / "unique_synsets.txt").read_text().split()
+    folders = output_folders(DataSetPaths(built), synsets)
+    assert [finding for folder in folders for finding in find_extra(folder)] == []
+    assert unfinished(DataSetPaths(built)) == []
+
+
+def test_a_folder_without_a_build_holds_nothing_extra(paths: DataSetPaths) -> None:
+    assert extra(paths) == []
+
+
+def test_archives_and_those_that_a_repair_removed_are_not_extra(paths: DataSetPaths) -> None:
+    names = [f"ilsvrc2012/{archive.local_name}{suffix}" for archive in ARCHIVES for suffix in ("", ".damaged")]
+    make(paths, *names)
+    assert extra(paths) == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "bounding_boxes.csv",
+        "notes.txt",
+        "ilsvrc2012/.DS_Store",
+        "ilsvrc2012/training_images/n01440764",
+        "ilsvrc2012/tfrecords/train-00000-of-00004",
+        "ilsvrc2012/index/train",
+        "ilsvrc2012/index/validation-folders",
+        "ilsvrc2012/index/train-plan-of-00016",
+        "ilsvrc2012/index/manifests/training_images/n02105855.csv",
+        "ilsvrc2012/index/manifests/index/train-plan-of-00016.csv",
+        "ilsvrc2012/index/manifests/validation_images.csv",
+        "ilsvrc2012/index/manifests/bounding_boxes.csv.csv",
+        "ilsvrc2012/verification/2026-11-22.json",
+        "ilsvrc2012/validation_images/anything",
+        "ilsvrc2012/training_bounding_boxes/anything",
+    ],
+)
+def test_what_a_build_may_make_or_another_part_verifies_is_not_extra(paths: DataSetPaths, name: str) -> None:
+    make(paths, name)
+    assert extra(paths) == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "ilsvrc2012/notes.txt",
+        "ilsvrc2012/training_images/n00000001",
+        "ilsvrc2012/tfrecords/train-00004-of-00004",
+        "ilsvrc2012/index/test",
+        "ilsvrc2012/index/train-plan-of-many",
+        "ilsvrc2012/index/manifests/unknown.csv",
+        "ilsvrc2012/index/manifests/training_images/n00000001.csv",
+        "ilsvrc2012/index/manifests/training_images/n01440764",
+        "ilsvrc2012/index/manifests/index/unknown.csv",
+    ],
+)
+def test_what_no_task_makes_is_extra(paths: DataSetPaths, name: str) -> None:
+    [path] = make(paths, name)
+    assert extra(paths) == [(Kind.EXTRA, path)]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "bounding_boxes.csv.partial",
+        "ilsvrc2012/training_images.tar.partial",
+        "ilsvrc2012/validation_images.partial",
+        "ilsvrc2012/training_bounding_boxes.partial",
+        "ilsvrc2012/training_images/n01440764.partial",
+        "ilsvrc2012/tfrecords/train-00000-of-00004.partial",
+        "ilsvrc2012/index/train.partial",
+        "ilsvrc2012/index/train-plan-of-00016.partial",
+        "ilsvrc2012/index/manifests/validation_images.csv.partial",
+        "ilsvrc2012/index/manifests/training_images/n01440764.csv.partial",
+        "ilsvrc2012/index/manifests/index/train.csv.partial",
+    ],
+)
+def test_an_unfinished_output_is_found_wherever_it_lies(paths: DataSetPaths, name: str) -> None:
+    [path] = make(paths, name)
+    assert extra(paths) == [(Kind.LEFTOVER, path)]
+    assert unfinished(paths) == [path]
+
+
+def test_users_files_with_that_ending_are_not_unfinished_outputs(paths: DataSetPaths) -> None:
+    make(paths, "thesis.partial", "ilsvrc2012/notes.partial", "ilsvrc2012/tfrecords/mine.partial")
+    assert unfinished(paths) == []
+
+
+def test_without_the_table_any_class_folder_may_be_unfinished(paths: DataSetPaths) -> None:
+    [path] = make(paths, "ilsvrc2012/training_images/n00000001.partial")
+    assert unfinished(paths) == [path]
+    assert extra(paths) == [(Kind.EXTRA, path)]
+
+
+def test_an_unfinished_folder_is_found_like_a_file(paths: DataSetPaths) -> None:
+    folder = paths.class_folders("train") / "n01440764.partial"
+    folder.mkdir(parents=True)
+    (folder / "n01440764_1.JPEG").touch()
+    assert unfinished(paths) == [folder]
+    shutil.rmtree(folder)
+    assert unfinished(paths) == []
