@@ -5,13 +5,21 @@ Dead links and login pages are often sent with status 200, and any Content-Type.
 
 import re
 
-FIRST_BYTES = 512
+from luigi_ilsvrc.dataset import tar_header
+
+FIRST_BYTES = tar_header.BLOCK
 """How many bytes `unexpected_content` needs: a block of a tar."""
 
-_TAR_MAGIC = slice(257, 262), b"ustar"  # since POSIX.1-1988; older tars have none
-_GZIP_MAGIC = slice(0, 2), b"\x1f\x8b"
+PAGE = "a page or a message"
+"""What `unexpected_content` calls text that is meant for a person or a program."""
+
+NOTHING = "nothing"
+"""What `unexpected_content` calls an empty file."""
+
+_GZIP_NAMES = (".gz", ".tgz")
+_GZIP_MAGIC = b"\x1f\x8b\x08"  # RFC 1952: the magic number, and the only compression method
 _TEXT = re.compile(rb"(\xef\xbb\xbf)?\s*(<[!?a-z]|\{\s*[\"}]|\[\s*[\"\[{])", re.IGNORECASE)
-_TEXT_TYPES = ("text/html", "application/xhtml", "application/json", "text/xml", "application/xml")
+_TEXT_TYPES = ("text/", "application/xhtml", "application/json", "application/xml")
 
 
 def unexpected_content(name: str, content_type: str, first_bytes: bytes) -> str | None:
@@ -20,25 +28,25 @@ def unexpected_content(name: str, content_type: str, first_bytes: bytes) -> str 
     Parameters
     ----------
     name : str
-        The archive's name; ``.gz`` at its end means gzip, all others are tars.
+        The archive's name; ``.gz`` or ``.tgz`` at its end means gzip, all others are tars.
     content_type : str
-        The header Content-Type; it decides nothing if the bytes are those of an archive.
+        The header Content-Type; it only decides what bytes that are not those of the archive are called.
     first_bytes : bytes
-        The first `FIRST_BYTES` bytes, or the whole file if it is shorter.
+        At least the first `FIRST_BYTES` bytes, or the whole file if it is shorter.
 
     Returns
     -------
     str or None
-        What they are, in words; None if they may be the archive.
+        What they are, in words; None if they are the beginning of such an archive.
     """
-    is_gzip = first_bytes[_GZIP_MAGIC[0]] == _GZIP_MAGIC[1]
-    is_tar = first_bytes[_TAR_MAGIC[0]] == _TAR_MAGIC[1]
-    if is_gzip if name.endswith(".gz") else is_tar:
+    should_be_gzip = name.endswith(_GZIP_NAMES)
+    is_gzip = first_bytes.startswith(_GZIP_MAGIC)
+    if is_gzip if should_be_gzip else tar_header.is_header(first_bytes[:FIRST_BYTES]):
         return None
-    if content_type.lower().startswith(_TEXT_TYPES) or _TEXT.match(first_bytes):
-        return "a page or a message"
     if not first_bytes:
-        return "nothing"
-    if name.endswith(".gz"):
-        return "something that is not gzip"
-    return "something gzip-compressed" if is_gzip else None
+        return NOTHING
+    if content_type.lower().startswith(_TEXT_TYPES) or _TEXT.match(first_bytes):
+        return PAGE
+    if is_gzip:
+        return "something gzip-compressed"
+    return "something that is not gzip" if should_be_gzip else "something that is not a tar archive"

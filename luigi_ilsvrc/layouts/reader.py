@@ -4,8 +4,9 @@ import os
 from contextlib import ExitStack
 from pathlib import Path
 
+from luigi_ilsvrc.dataset.tar_header import BLOCK
 from luigi_ilsvrc.layouts.index import ImageLocation
-from luigi_ilsvrc.layouts.tar import BLOCK, NAME_LENGTH, ArchiveError
+from luigi_ilsvrc.layouts.tar import NAME_LENGTH, ArchiveError
 
 
 class ImageReader:

@@ -14,10 +14,8 @@ from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple
 
+from luigi_ilsvrc.dataset.tar_header import BLOCK, checksum_is_right
 from luigi_ilsvrc.errors import BuildError
-
-BLOCK = 512
-"""A tar is made of blocks of this many bytes."""
 
 NAME_LENGTH = 100
 """Bytes of a header's first field, the member's name."""
@@ -60,14 +58,13 @@ class _Header(NamedTuple):
 
 def _parse_header(block: bytes, where: str) -> _Header:
     try:
-        checksum = int(block[148:156].strip(b" \0"), 8)
+        is_right = checksum_is_right(block)
         size = int(block[124:136].strip(b" \0") or b"0", 8)
         name = block[:100].split(b"\0", 1)[0].decode("ascii")
         prefix = block[345:500].split(b"\0", 1)[0].decode("ascii") if block[257:263] == b"ustar\0" else ""
     except ValueError as error:
         raise ArchiveError(f"{where}: not a tar header: the archive is damaged, or not a tar") from error
-    # The sum of the header's bytes, its own eight taken as spaces.
-    if checksum != sum(block) - sum(block[148:156]) + 8 * ord(" "):
+    if not is_right:
         raise ArchiveError(f"{where}: the tar header's checksum is wrong: the archive is damaged, or not a tar")
     if not all(map(_NUMBER.fullmatch, _UNUSED_NUMBERS(block))):
         raise ArchiveError(f"{where}: the tar header of {name!r} has an invalid numeric field: the archive is damaged")

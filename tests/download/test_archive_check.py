@@ -1,3 +1,4 @@
+import gzip
 from pathlib import Path
 
 import pytest
@@ -62,3 +63,40 @@ def test_an_archive_sent_as_html_is_accepted(server: HostileServer, destination:
     server.script = [hostile.answer(200, BODY, Content_Type="text/html")]
     fetch(server.url, destination)
     assert_only_file(destination)
+
+
+@pytest.mark.parametrize("content_type", [None, "application/x-tar", "application/octet-stream"])
+@pytest.mark.parametrize(
+    "body",
+    [b"Please sign in. " * 1000, bytes(10_000), BODY[:300], BODY[:20] + b"x" + BODY[21:], BODY[512:]],
+    ids=["plain text", "zeros", "cut", "a changed byte", "no header"],
+)
+def test_a_tar_must_begin_with_a_header_whatever_the_content_type(
+    body: bytes, content_type: str | None, server: HostileServer, destination: Path, fetch: Fetch
+) -> None:
+    server.script = [hostile.answer(200, body, Content_Type=content_type)]
+    with pytest.raises(DownloadError, match=r"images.tar sent something that is not a tar archive .* images.tar"):
+        fetch(server.url, destination, md5=None)
+    assert beside(destination) == []
+
+
+@pytest.mark.parametrize("name", ["boxes.tar.gz", "boxes.tgz"])
+def test_gzip_is_recognised_by_its_first_bytes(
+    name: str, server: HostileServer, destination: Path, fetch: Fetch
+) -> None:
+    body = gzip.compress(BODY)
+    server.script = [hostile.answer(200, b"\x1f\x8b" + b"nothing like it"), hostile.answer(200, body)]
+    with pytest.raises(DownloadError, match="not gzip"):
+        fetch(server.url, destination, name=name, md5=None)
+    fetch(server.url, destination, name=name, md5=None)
+    assert_only_file(destination, body)
+
+
+def test_a_tar_of_before_posix_is_accepted(server: HostileServer, destination: Path, fetch: Fetch) -> None:
+    header = bytearray(BODY[:512])
+    header[257:265] = bytes(8)
+    header[148:156] = b" " * 8
+    header[148:156] = f"{sum(header):06o}\0 ".encode()
+    server.body = bytes(header) + BODY[512:]
+    fetch(server.url, destination, md5=None)
+    assert_only_file(destination, server.body)

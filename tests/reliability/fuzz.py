@@ -27,6 +27,7 @@ from luigi_ilsvrc import extract, miniature
 from luigi_ilsvrc.dataset import boxes, synsets
 from luigi_ilsvrc.dataset.archives import BOUNDING_BOX_ARCHIVE, TRAIN_ARCHIVE, VALIDATION_ARCHIVE
 from luigi_ilsvrc.dataset.images import as_rgb_jpeg
+from luigi_ilsvrc.dataset.tar_header import BLOCK
 from luigi_ilsvrc.errors import BuildError
 from luigi_ilsvrc.formats import tfrecord
 from luigi_ilsvrc.formats.plan import PlannedImage
@@ -34,7 +35,6 @@ from luigi_ilsvrc.formats.shard import write_shard
 from luigi_ilsvrc.layouts import official
 from luigi_ilsvrc.layouts.index import ImageLocation
 from luigi_ilsvrc.layouts.reader import ImageReader
-from luigi_ilsvrc.layouts.tar import BLOCK
 from tests.support.running import luigi
 
 Files = dict[str, bytes]
