@@ -7,28 +7,43 @@ what it is a part of, so that the next call, after a broken connection or a kill
 that are there.
 """
 
+import functools
 import logging
 import os
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from luigi_ilsvrc.download.checksums import ChecksumError
 from luigi_ilsvrc.download.credentials import Credentials
+from luigi_ilsvrc.download.disk_errors import write_error
+from luigi_ilsvrc.download.linking import can_link, link_verified, mismatch
 from luigi_ilsvrc.download.local import LocalFile
-from luigi_ilsvrc.download.partial_file import PartialFile, open_partial
+from luigi_ilsvrc.download.named_file import PartialFileLostError
+from luigi_ilsvrc.download.partial_file import PartialFile
+from luigi_ilsvrc.download.partial_lock import open_partial
 from luigi_ilsvrc.download.segments import fill, useful_connections
+from luigi_ilsvrc.download.server_text import shown
 from luigi_ilsvrc.download.source import DownloadError, Reply, Source, TransientError
 from luigi_ilsvrc.download.transfer import FILE_CHANGED, Transfer, backoff_delay
 from luigi_ilsvrc.download.urls import is_web_url, without_secrets
 from luigi_ilsvrc.progress import BYTES, Progress, no_progress
-from luigi_ilsvrc.storage.digests import md5_of_file
+
+_MAX_LOST = 20
+_SCHEME = re.compile("[a-z][a-z0-9+.-]+:", re.IGNORECASE)
 
 logger = logging.getLogger(__name__)
+
+
+class _Retries(NamedTuple):
+    attempts: int
+    sleep: Callable[[float], None]
 
 
 def download(
@@ -86,20 +101,21 @@ def download(
     --------
     >>> download("https://example.org/2012", "images.tar", Path("images.tar"), md5=None)  # doctest: +SKIP
     """
-    with _disk_errors(destination), open_partial(destination, hashing=md5 is not None) as partial:
-        if partial is None:
+    open_origin = functools.partial(open_source, source, name, credentials, timeout)
+    for _ in range(_MAX_LOST):
+        try:
+            with _disk_errors(destination), open_partial(destination, hashing=md5 is not None) as partial:
+                if partial is not None:
+                    transfer = Transfer(open_origin(), partial, connections, progress)
+                    _download(transfer, destination, md5, _Retries(attempts, sleep))
             return
-        origin = open_source(source, name, credentials, timeout)
-        if origin.original is not None and partial.can_link(origin.original):
-            if md5 is not None:
-                _verify_original(origin.original, md5, progress)
-            os.link(origin.original, destination)
-            partial.remove()
-            return
-        _fetch(Transfer(origin, partial, connections, progress), attempts, sleep)
-        if md5 is not None:
-            _verify(partial, md5, origin.address)
-        partial.publish(destination)
+        except PartialFileLostError:
+            # Locks do not work here; the other process may have published the file by now.
+            logger.warning("%s: another process downloads it too, and has replaced what was received", destination)
+    raise DownloadError(
+        f"{destination}: other processes have replaced what was received {_MAX_LOST} times; run again when they have "
+        "ended"
+    )
 
 
 def open_source(source: str, name: str, credentials: Credentials | None, timeout: float) -> Source:
@@ -119,12 +135,13 @@ def open_source(source: str, name: str, credentials: Credentials | None, timeout
             return HttpFile(source, name, credentials, timeout)
         if source.lower().startswith("file://"):
             return LocalFile(Path(url2pathname(urlsplit(source).path)), name)
+        if "://" in source or (_SCHEME.match(source) and not os.path.isdir(source)):
+            raise DownloadError(
+                f"{shown(without_secrets(source), limit=200)}: invalid source; give an http(s) or file URL, or a local "
+                "folder, with --source"
+            )
     except ValueError:
         raise DownloadError(f"{name}: the source is not a valid URL; check --source") from None
-    if "://" in source:
-        raise DownloadError(
-            f"{without_secrets(source)}: invalid source; give an http(s) or file URL, or a local folder, with --source"
-        )
     return LocalFile(Path(source).expanduser(), name)
 
 
@@ -133,39 +150,43 @@ def _disk_errors(destination: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise DownloadError(
-            f"cannot write to the folder of {destination}: {error.strerror or error}; make it writable, or choose "
-            "another one with --data-dir"
-        ) from None
+        raise write_error(error, destination) from None
 
 
-def _verify_original(original: Path, expected: str, progress: Progress) -> None:
-    try:
-        found = md5_of_file(original, progress)
-    except OSError as error:
-        raise DownloadError(f"cannot read {original}: {error.strerror}") from None
-    if found != expected.lower():
-        raise ChecksumError(
-            f"{_mismatch(str(original), found, expected)} The file is damaged, or it is another one: download it "
-            "again, or give its MD5 sum with --checksums"
+def _download(transfer: Transfer, destination: Path, md5: str | None, retries: _Retries) -> None:
+    """Link or download the file, verify it and publish it."""
+    original, partial = transfer.origin.original, transfer.partial
+    if original is not None and can_link(original, destination):
+        link_verified(original, destination, md5, transfer.progress)
+        partial.remove()
+        return
+    _fetch(transfer, retries)
+    if md5 is not None:
+        _verify(transfer, md5, retries)
+    partial.publish(destination)
+
+
+def _verify(transfer: Transfer, expected: str, retries: _Retries) -> None:
+    """Compare the MD5 sum; if earlier bytes may be to blame, download all of them once more."""
+    partial, address = transfer.partial, transfer.origin.address
+    found = partial.hexdigest(transfer.progress)
+    if found != expected.lower() and (partial.has_earlier_bytes or not partial.is_exclusive):
+        logger.warning(
+            "%s Some of the bytes are of an earlier run, or another process may have written them: starting over",
+            mismatch(address, found, expected),
         )
-
-
-def _verify(partial: PartialFile, expected: str, address: str) -> None:
-    found = partial.hexdigest()
+        partial.clear()
+        _fetch(transfer, retries)
+        found = partial.hexdigest(transfer.progress)
     if found != expected.lower():
         partial.remove()
         raise ChecksumError(
-            f"{_mismatch(address, found, expected)} The {partial.size:,} bytes received are removed: run again to "
+            f"{mismatch(address, found, expected)} The {partial.size:,} bytes received are removed: run again to "
             "download them again. If this happens twice, the source has another file: give its MD5 sum with --checksums"
         )
 
 
-def _mismatch(address: str, found: str, expected: str) -> str:
-    return f"{address}: the MD5 sum is {found}, but {expected.lower()} was expected."
-
-
-def _fetch(transfer: Transfer, attempts: int, sleep: Callable[[float], None]) -> None:
+def _fetch(transfer: Transfer, retries: _Retries) -> None:
     """Ask the source again and again, until the file is complete or `attempts` in a row have brought no new byte."""
     partial = transfer.partial
     _hash_earlier_bytes(transfer)
@@ -180,15 +201,15 @@ def _fetch(transfer: Transfer, attempts: int, sleep: Callable[[float], None]) ->
             if error.start_over:
                 partial.clear()
             address = transfer.origin.address
-            if failures >= attempts:
+            if failures >= retries.attempts:
                 raise DownloadError(
                     f"{address}: {error}. Gave up after {failures} attempts in a row without a new byte; check "
                     f"--source and the network, and run again. The {partial.bytes_held:,} bytes received so far are "
                     "kept"
                 ) from None
             delay = backoff_delay(failures, error.retry_after)
-            logger.warning("%s: %s; attempt %d of %d in %.0f s", address, error, failures + 1, attempts, delay)
-            sleep(delay)
+            logger.warning("%s: %s; attempt %d of %d in %.0f s", address, error, failures + 1, retries.attempts, delay)
+            retries.sleep(delay)
 
 
 def _hash_earlier_bytes(transfer: Transfer) -> None:
@@ -241,9 +262,12 @@ def _append(transfer: Transfer, reply: Reply) -> None:
     # What several connections have received before.
     while partial.hash_next():
         pass
-    for chunk in reply.chunks:
-        partial.append(chunk)
-        transfer.report()
+    try:
+        for chunk in reply.chunks:
+            partial.append(chunk)
+            transfer.report()
+    finally:
+        partial.save_record()
     version = partial.version
     assert version is not None
     if version.total is None:

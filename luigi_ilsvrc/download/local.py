@@ -7,7 +7,10 @@ from io import FileIO
 from pathlib import Path
 
 from luigi_ilsvrc.dataset.archives import ARCHIVES
+from luigi_ilsvrc.download.disk_errors import read_error
 from luigi_ilsvrc.download.source import CHUNK, DownloadError, FileVersion, Reply
+
+_READ_ADVICE = "make it readable, or give another --source"
 
 
 class LocalFile:
@@ -49,7 +52,7 @@ class LocalFile:
         try:
             return FileIO(self.original)
         except OSError as error:
-            raise DownloadError(f"cannot read {self.original}: {error.strerror}") from None
+            raise read_error(error, self.original, _READ_ADVICE) from None
 
 
 def _read_chunks(file: FileIO, count: int | None) -> Iterator[memoryview]:
@@ -64,4 +67,4 @@ def _read_into(file: FileIO, buffer: memoryview) -> memoryview:
     try:
         return buffer[: file.readinto(buffer)]
     except OSError as error:
-        raise DownloadError(f"cannot read {file.name!s}: {error.strerror}") from None
+        raise read_error(error, Path(os.fsdecode(file.name)), _READ_ADVICE) from None

@@ -1,27 +1,27 @@
-"""The locked file beside a destination that holds the bytes received so far.
+"""The file beside a destination that holds the bytes received so far.
 
 ``<destination>.partial`` holds bytes from its start on, and may hold further ranges after gaps; if so, its record (see
 `partial_record`) lists the ranges. Without such a list, the file's length says which bytes it holds.
+
+If locks do not work, two processes may write the same file. So nothing is ever cut off: to start over is to make a new
+file, under another name first. Before a process writes, records, removes or publishes, it checks that the file is still
+the one of this name; and it publishes only bytes that it has read back while nobody wrote.
 """
 
-import hashlib
 import os
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
-from luigi_ilsvrc.download.partial_record import (
-    Range,
-    companions_of,
-    link_probe_path,
-    read_record,
-    record_path,
-    write_record,
-)
+from luigi_ilsvrc.download.disk_errors import full_advice, write_error
+from luigi_ilsvrc.download.file_hash import HASH_CHUNK, FileHash
+from luigi_ilsvrc.download.named_file import FileState, NamedFile
+from luigi_ilsvrc.download.partial_record import Range, companions_of, read_record, record_path, write_record
+from luigi_ilsvrc.download.publishing import publish_file
 from luigi_ilsvrc.download.source import DownloadError, FileVersion
+from luigi_ilsvrc.progress import BYTES, Progress
 from luigi_ilsvrc.storage.disk import free_bytes
-from luigi_ilsvrc.storage.locks import locked
 from luigi_ilsvrc.storage.publish import partial_path
 
 RECORD_INTERVAL_BYTES = 4 << 20
@@ -30,14 +30,10 @@ RECORD_INTERVAL_BYTES = 4 << 20
 RECORD_INTERVAL_SECONDS = 0.5
 """The same in seconds, for connections that take long for so many bytes."""
 
-HASH_CHUNK = 1 << 20
-"""Bytes that the MD5 reads at once; after each chunk it may have to wait for the threads that download."""
-
-FLUSH_INTERVAL_BYTES = 16 << 20
-"""Ask the system to start writing to the disk after this many bytes."""
-
 _STAT_BLOCK = 512
 """Bytes of a block in `os.stat_result`, whatever the file system's own are."""
+
+_MAX_READINGS = 5
 
 
 def allocated_bytes(destination: Path) -> int:
@@ -46,7 +42,7 @@ def allocated_bytes(destination: Path) -> int:
     That is less than its length if several connections have left gaps, which take no space yet.
     """
     try:
-        return partial_path(destination).stat().st_blocks * _STAT_BLOCK
+        return partial_path(destination).stat(follow_symlinks=False).st_blocks * _STAT_BLOCK
     except (FileNotFoundError, NotADirectoryError):
         return 0
 
@@ -54,52 +50,6 @@ def allocated_bytes(destination: Path) -> int:
 def companion_files(destination: Path) -> list[Path]:
     """Return the paths of all that a download may keep beside the partial file of `destination`."""
     return companions_of(partial_path(destination))
-
-
-@contextmanager
-def open_partial(destination: Path, *, hashing: bool) -> Iterator["PartialFile | None"]:
-    """Lock the partial file of `destination`, and make it if it is missing.
-
-    Yields None if `destination` exists already, or once another process has downloaded it. After the block, a partial
-    file without any bytes is removed.
-
-    Parameters
-    ----------
-    destination : Path
-        The file that is downloaded.
-    hashing : bool
-        Whether to compute the MD5 sum of the bytes.
-
-    Raises
-    ------
-    OSError
-        If the folder does not exist or may not be written.
-    """
-    if destination.exists():
-        yield None
-        return
-    path = partial_path(destination)
-    with locked(path, _open_path) as descriptor:
-        partial = PartialFile(descriptor, path, hashing=hashing)
-        if destination.exists():
-            partial.remove()
-            yield None
-            return
-        try:
-            yield partial
-        finally:
-            if partial.bytes_held == 0:
-                partial.remove()
-
-
-def _open_path(path: Path) -> int:
-    while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
-        if os.fstat(descriptor).st_nlink <= 1:
-            return descriptor
-        # A hard link to another file, which is not to be written. Only this name of it is removed.
-        os.close(descriptor)
-        path.unlink(missing_ok=True)
 
 
 class PartialFile:
@@ -117,22 +67,26 @@ class PartialFile:
         Bytes held from the start on, without a gap.
     version : FileVersion or None
         What the bytes are a part of.
-    bytes_hashed : int
-        Bytes that the MD5 has read.
+    is_exclusive : bool
+        Whether a lock surely keeps all other processes out.
+    has_earlier_bytes : bool
+        Whether an earlier call has received some of the bytes; a power cut may have damaged them.
     """
 
-    def __init__(self, descriptor: int, path: Path, *, hashing: bool) -> None:
+    def __init__(self, descriptor: int, path: Path, *, hashing: bool, is_exclusive: bool) -> None:
         self.path = path
+        self.is_exclusive = is_exclusive
         self._descriptor = descriptor
         self._hashing = hashing
-        self._md5 = hashlib.md5(usedforsecurity=False)
-        self._buffer = memoryview(bytearray(HASH_CHUNK))
-        self.bytes_hashed = self._bytes_flushed = 0
+        self._hash = FileHash(descriptor, path)
+        self._file = NamedFile(descriptor, path)
+        self._verified: FileState | None = None
         self.size = os.fstat(descriptor).st_size
         self._later_ranges: list[Range] = []
         self._is_tracking_ranges = False
         self.version: FileVersion | None = None
         self._load()
+        self.has_earlier_bytes = self.bytes_held > 0
         self._recorded = (self.bytes_held, time.monotonic())
 
     def _load(self) -> None:
@@ -148,6 +102,11 @@ class PartialFile:
     def bytes_held(self) -> int:
         """Bytes held in total."""
         return self.size + sum(end - start for start, end in self._later_ranges)
+
+    @property
+    def bytes_hashed(self) -> int:
+        """Bytes that the MD5 has read."""
+        return self._hash.position
 
     @property
     def bytes_to_hash(self) -> int:
@@ -184,13 +143,15 @@ class PartialFile:
 
     def clear(self) -> None:
         """Remove all bytes."""
+        self._file.check_not_lost()
         # The record first: it must not survive the bytes that it lists, and then be taken for one of other bytes.
-        record_path(self.path).unlink(missing_ok=True)
-        os.ftruncate(self._descriptor, 0)
-        self.size = self.bytes_hashed = self._bytes_flushed = 0
+        self._unlink(record_path(self.path))
+        if os.fstat(self._descriptor).st_size:
+            self._file.replace()
+        self.size = 0
         self._later_ranges = []
-        self._is_tracking_ranges = False
-        self._md5 = hashlib.md5(usedforsecurity=False)
+        self._is_tracking_ranges = self.has_earlier_bytes = False
+        self._hash = FileHash(self._descriptor, self.path)
         self.version = None
 
     def track_ranges(self) -> None:
@@ -199,11 +160,9 @@ class PartialFile:
         self._write_record()
 
     def drop_ranges(self) -> None:
-        """Prepare for `append`: remove what is held after gaps."""
-        if self._is_tracking_ranges:
-            os.ftruncate(self._descriptor, self.size)
+        """Prepare for `append`: forget what is held after gaps; it is overwritten."""
+        if self._later_ranges:
             self._later_ranges = []
-            self._is_tracking_ranges = False
             self._write_record()
 
     def append(self, chunk: bytes | memoryview) -> None:
@@ -213,34 +172,44 @@ class PartialFile:
             count = self.write(rest, self.size)
             self.size += count
             if self._hashing:
-                self._md5.update(rest[:count])
-                self.bytes_hashed += count
+                self._hash.update(rest[:count])
             rest = rest[count:]
+        if self._is_tracking_ranges:
+            self._record_if_due()
 
     def write(self, chunk: bytes | memoryview, offset: int) -> int:
         """Write the beginning of `chunk` at `offset`; return how many bytes. They count after `mark_received`."""
+        if not self.is_exclusive:
+            self._file.check_not_lost()
         try:
             return os.pwrite(self._descriptor, chunk, offset)
         except OSError as error:
-            total = self.version.total if self.version else None
-            raise self._space_error(f"cannot write {self.path} ({error.strerror})", total) from None
+            raise self._write_error(error) from None
 
     def mark_received(self, ranges: Iterable[Range]) -> None:
         """Count ranges that were written, and record them from time to time."""
         self.size, self._later_ranges = _merge(self.size, [*self._later_ranges, *ranges])
+        self._record_if_due()
+
+    def _record_if_due(self) -> None:
         unrecorded = self.bytes_held - self._recorded[0]
         waited = time.monotonic() - self._recorded[1]
         if unrecorded >= RECORD_INTERVAL_BYTES or (unrecorded and waited > RECORD_INTERVAL_SECONDS):
             self._write_record()
 
     def save_record(self) -> None:
-        """Record now what is held."""
-        if self.version is not None:
-            self._write_record()
+        """Record now what is held, unless the file's length says it; if the disk is full, the last record stays."""
+        if self.version is not None and self._is_tracking_ranges:
+            with suppress(OSError):
+                self._write_record()
 
     def _write_record(self) -> None:
         assert self.version is not None
+        self._file.check_not_lost()
         ranges = [(0, self.size), *self._later_ranges] if self._is_tracking_ranges else None
+        if ranges and not self._hashing:
+            # No MD5 sum would find what a power cut takes away.
+            os.fdatasync(self._descriptor)
         write_record(self.path, self.version, ranges)
         self._recorded = (self.bytes_held, time.monotonic())
 
@@ -248,16 +217,29 @@ class PartialFile:
         """Raise DownloadError if the disk has no space for what is missing of `total` bytes."""
         free = free_bytes(self.path.parent)
         if total is not None and free is not None and total - self.bytes_held > free:
-            raise self._space_error(f"{self.path} does not fit on its disk", total)
+            raise DownloadError(
+                f"{self.path} does not fit on its disk: {self._space(total)}. Free some space and run again; "
+                f"{self._kept}"
+            )
 
-    def _space_error(self, problem: str, total: int | None) -> DownloadError:
+    def _write_error(self, error: OSError) -> DownloadError:
+        advice = full_advice(error, self.path)
+        if advice is None:
+            return DownloadError(f"{write_error(error, self.path)}; {self._kept}")
+        total = self.version.total if self.version else None
+        return DownloadError(
+            f"cannot write {self.path}: {error.strerror}: {self._space(total)}; {advice}; {self._kept}"
+        )
+
+    def _space(self, total: int | None) -> str:
         free = free_bytes(self.path.parent)
         needed = "an unknown number of" if total is None else f"{total - self.bytes_held:,}"
         available = "an unknown number" if free is None else f"{free:,}"
-        return DownloadError(
-            f"{problem}: {needed} bytes are still needed, {available} are free. Free some space and run again; "
-            f"the {self.bytes_held:,} bytes received so far are kept"
-        )
+        return f"{needed} bytes are still needed, {available} are free"
+
+    @property
+    def _kept(self) -> str:
+        return f"the {self.bytes_held:,} bytes received so far are kept"
 
     def hash_next(self) -> bool:
         """Let the MD5 read the next chunk; return False if there is nothing more to read.
@@ -267,59 +249,75 @@ class PartialFile:
         DownloadError
             If the file cannot be read.
         """
-        wanted = min(self.bytes_to_hash, len(self._buffer))
+        wanted = min(self.bytes_to_hash, HASH_CHUNK)
         if wanted <= 0:
             return False
-        try:
-            count = os.preadv(self._descriptor, [self._buffer[:wanted]], self.bytes_hashed)
-        except OSError as error:
-            raise DownloadError(f"cannot read {self.path}: {error.strerror}") from None
-        if not count:
-            raise DownloadError(f"{self.path} has become shorter: another program has changed it; run again")
-        self._md5.update(self._buffer[:count])
-        self.bytes_hashed += count
-        if self.bytes_hashed - self._bytes_flushed >= FLUSH_INTERVAL_BYTES:
-            self._flush()
+        self._hash.read(wanted)
         return True
 
-    def _flush(self) -> None:
-        """Ask the system to start writing what was hashed, so that `publish` need not wait for the disk."""
-        # Linux starts to write the dirty pages and drops clean ones. No other call does that without waiting.
-        length = self.bytes_hashed - self._bytes_flushed
-        os.posix_fadvise(self._descriptor, self._bytes_flushed, length, os.POSIX_FADV_DONTNEED)
-        self._bytes_flushed = self.bytes_hashed
+    def hexdigest(self, progress: Progress) -> str:
+        """Return the MD5 sum of the complete file, 32 lower-case hexadecimal digits.
 
-    def hexdigest(self) -> str:
-        """Return the MD5 sum of what was hashed, 32 lower-case hexadecimal digits."""
-        return self._md5.hexdigest()
+        If another process may have written it, the file is read again, until nobody has written it meanwhile.
 
-    def can_link(self, original: Path) -> bool:
-        """Try whether `original` can be hard-linked beside this file.
-
-        It must be on the same file system, and often of the same owner (fs.protected_hardlinks).
+        Raises
+        ------
+        PartialFileLostError
+            If the file is no longer the one of its name.
+        DownloadError
+            If the file cannot be read, or another process goes on to write it.
         """
-        probe = link_probe_path(self.path)
-        probe.unlink(missing_ok=True)
+        if self.is_exclusive:
+            return self._hash.hexdigest()
+        for _ in range(_MAX_READINGS):
+            before = self._file.state()
+            found = self._hash_again(progress)
+            if self._file.state() == before:
+                self._verified = before
+                return found
+        raise DownloadError(f"another process is writing {self.path}: run again when it has ended")
+
+    def _hash_again(self, progress: Progress) -> str:
+        # Opened again, so that NFS asks the server for what other hosts have written.
+        descriptor = os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW)
         try:
-            os.link(original, probe)
-        except OSError:
-            return False
-        probe.unlink()
-        return True
+            file_hash = FileHash(descriptor, self.path)
+            file_hash.read_all(lambda done: progress("checking", done, self.size, BYTES))
+            return file_hash.hexdigest()
+        finally:
+            os.close(descriptor)
 
     def publish(self, destination: Path) -> None:
-        """Rename the file to `destination`, once it is on the disk."""
+        """Give the file the name `destination`, once it is on the disk; if there is one, this one is removed.
+
+        Raises
+        ------
+        PartialFileLostError
+            If the file is no longer the one of its name.
+        """
         os.fsync(self._descriptor)
-        os.replace(self.path, destination)
+        if os.fstat(self._descriptor).st_size != self.size:
+            raise DownloadError(f"{self.path}: another program has changed it; run again")
+        self._file.check_not_lost()
+        name = self.path if self.is_exclusive else self._file.take(self._verified)
+        if not publish_file(name, destination):
+            name.unlink(missing_ok=True)
         self._remove_companions()
 
     def remove(self) -> None:
-        """Remove the file and all that is kept beside it."""
+        """Remove the file and all that is kept beside it, unless another process has replaced it."""
+        if self._file.is_lost():
+            return
         self._remove_companions()
         self.path.unlink(missing_ok=True)
 
     def _remove_companions(self) -> None:
         for path in companions_of(self.path):
+            self._unlink(path)
+
+    def _unlink(self, path: Path) -> None:
+        # A folder of this name is not ours, and does no harm.
+        with suppress(IsADirectoryError, PermissionError):
             path.unlink(missing_ok=True)
 
 

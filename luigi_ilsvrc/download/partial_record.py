@@ -5,18 +5,21 @@ It is a JSON file beside the partial file: the fields of `FileVersion`, and ``ra
 
 import json
 import os
+import stat
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from luigi_ilsvrc.download.publishing import replace_file
+from luigi_ilsvrc.download.server_text import is_validator
 from luigi_ilsvrc.download.source import FileVersion
 
 Range: TypeAlias = tuple[int, int]
 """The offset of a range's first byte, and that after its last one."""
 
 _RECORD_SUFFIX = ".json"
-_NEW_RECORD_SUFFIX = ".new"
-_LINK_PROBE_SUFFIX = ".link"
+_EARLIER_SUFFIXES = (".new", ".link")  # temporary files of version 0.2
+_MAX_RECORD = 1 << 22
 
 
 def record_path(partial: Path) -> Path:
@@ -24,18 +27,9 @@ def record_path(partial: Path) -> Path:
     return partial.with_name(partial.name + _RECORD_SUFFIX)
 
 
-def link_probe_path(partial: Path) -> Path:
-    """Return where it is tried whether a source can be hard-linked beside the partial file."""
-    return partial.with_name(partial.name + _LINK_PROBE_SUFFIX)
-
-
-def _new_record_path(partial: Path) -> Path:
-    return partial.with_name(partial.name + _NEW_RECORD_SUFFIX)
-
-
 def companions_of(partial: Path) -> list[Path]:
     """Return the paths of all that may be kept beside a partial file."""
-    return [record_path(partial), _new_record_path(partial), link_probe_path(partial)]
+    return [record_path(partial), *(partial.with_name(partial.name + suffix) for suffix in _EARLIER_SUFFIXES)]
 
 
 def read_record(partial: Path) -> tuple[FileVersion, list[Range] | None] | None:
@@ -48,13 +42,22 @@ def read_record(partial: Path) -> tuple[FileVersion, list[Range] | None] | None:
         for both if the record is missing or invalid.
     """
     try:
-        record = json.loads(record_path(partial).read_bytes())
+        record = json.loads(_read(record_path(partial)))
         ranges = record.pop("ranges", None)
         version = FileVersion(**record)
         _check_types(version)
         return version, None if ranges is None else [(int(start), int(end)) for start, end in ranges]
-    except (OSError, ValueError, TypeError, AttributeError, OverflowError):
+    except (OSError, ValueError, TypeError, AttributeError, OverflowError, RecursionError):
         return None
+
+
+def _read(path: Path) -> bytes:
+    """Read a small file; anything else of this name, such as a link, is an OSError or a ValueError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    with open(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise ValueError
+        return file.read(_MAX_RECORD)
 
 
 def _check_types(version: FileVersion) -> None:
@@ -62,7 +65,7 @@ def _check_types(version: FileVersion) -> None:
     if not (
         isinstance(version.address, str)
         and isinstance(version.total, int | None)
-        and all(isinstance(text, str | None) for text in texts)
+        and all(text is None or (isinstance(text, str) and is_validator(text)) for text in texts)
     ):
         raise TypeError
 
@@ -72,5 +75,5 @@ def write_record(partial: Path, version: FileVersion, ranges: list[Range] | None
     record: dict[str, Any] = asdict(version)
     if ranges is not None:
         record["ranges"] = ranges
-    _new_record_path(partial).write_text(json.dumps(record))
-    os.replace(_new_record_path(partial), record_path(partial))
+    # Not durable: it is written often, and after a power cut the MD5 sum or the file's length decides.
+    replace_file(record_path(partial), json.dumps(record).encode(), durable=False)

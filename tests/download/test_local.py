@@ -1,3 +1,4 @@
+import errno
 import os
 import re
 from collections.abc import Iterator
@@ -6,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from luigi_ilsvrc.dataset.archives import ARCHIVES
+from luigi_ilsvrc.download import linking
 from luigi_ilsvrc.download.checksums import ChecksumError
 from luigi_ilsvrc.download.source import DownloadError
 from luigi_ilsvrc.progress import BYTES
@@ -129,3 +131,48 @@ def test_a_missing_local_file_is_an_error_with_the_expected_names(
     for archive in ARCHIVES:
         assert archive.name in str(caught.value)
     assert beside(destination) == []
+
+
+@pytest.mark.parametrize("is_replaced", [True, False], ids=["replaced", "written"])
+def test_a_local_file_that_changes_while_it_is_verified_is_not_published(
+    is_replaced: bool, folder: Path, destination: Path, fetch: Fetch
+) -> None:
+    def change(stage: str, done: int, total: int | None, unit: str) -> None:
+        if is_replaced:
+            (folder / "new").write_bytes(BODY[::-1])
+            (folder / "new").rename(folder / NAME)
+        else:
+            (folder / NAME).write_bytes(BODY[::-1])
+
+    with pytest.raises(DownloadError, match=f"{re.escape(str(folder / NAME))} has changed"):
+        fetch(folder, destination, progress=change)
+    assert beside(destination) == []
+    assert (folder / NAME).read_bytes() == BODY[::-1]
+
+
+def test_a_link_to_a_local_file_is_on_the_disk_before_the_download_ends(
+    folder: Path, destination: Path, fetch: Fetch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[tuple[int, bool]] = []
+    real = os.fsync
+
+    def note(descriptor: int) -> None:
+        synced.append((os.fstat(descriptor).st_ino, destination.exists()))
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", note)
+    fetch(folder, destination)
+    assert ((folder / NAME).stat().st_ino, False) in synced
+    assert synced[-1] == (destination.parent.stat().st_ino, True)
+
+
+def test_an_unreadable_local_file_is_an_error_that_names_it(
+    folder: Path, destination: Path, fetch: Fetch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> str:
+        raise OSError(errno.EIO, os.strerror(errno.EIO), str(folder / NAME))
+
+    monkeypatch.setattr(linking, "md5_of_file", fail)
+    with pytest.raises(DownloadError, match=f"cannot read {re.escape(str(folder / NAME))}: .*disk.*failed") as caught:
+        fetch(folder, destination)
+    assert "writable" not in str(caught.value)

@@ -15,7 +15,7 @@ import termios
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import NamedTuple
@@ -77,6 +77,9 @@ class Handler(BaseHTTPRequestHandler):
         self.server.requests.append(Request(self.path, self.headers))
         behaviour = self.server.script.pop(0) if self.server.script else serve
         behaviour(self)
+
+    def do_CONNECT(self) -> None:
+        self.do_GET()
 
     def log_message(self, format: str, *args: object) -> None:
         pass
@@ -249,6 +252,47 @@ def until_closed(handler: Handler) -> None:
     handler.head(200)
     handler.wfile.write(handler.server.body)
     handler.close_connection = True
+
+
+def raw(*parts: bytes, seconds: float = 0) -> Behaviour:
+    """Send bytes as they are, without a status of our own, and close; wait so long after each part."""
+
+    def behave(handler: Handler) -> None:
+        for part in parts:
+            handler.wfile.write(part)
+            handler.server.is_stopping.wait(seconds)
+        handler.close_connection = True
+
+    return behave
+
+
+def endless(begin: bytes, part: bytes) -> Behaviour:
+    """Send `begin`, and then `part` again and again, until the client has enough."""
+
+    def behave(handler: Handler) -> None:
+        handler.close_connection = True
+        handler.wfile.write(begin)
+        with suppress(OSError):
+            while not handler.server.is_stopping.is_set():
+                handler.wfile.write(part)
+
+    return behave
+
+
+def trickle(first: int, size: int, seconds: float) -> Behaviour:
+    """Send `first` bytes of a correct reply at once, and the rest in parts of `size` bytes with a pause before each."""
+
+    def behave(handler: Handler) -> None:
+        _, rest = handler.rest()
+        handler.close_connection = True
+        handler.wfile.write(rest[:first])
+        with suppress(OSError):
+            for start in range(first, len(rest), size):
+                if handler.server.is_stopping.wait(seconds):
+                    return
+                handler.wfile.write(rest[start : start + size])
+
+    return behave
 
 
 def redirect(url: str) -> Behaviour:

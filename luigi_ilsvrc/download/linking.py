@@ -1,0 +1,74 @@
+"""A file of a local folder → a hard link to it, verified."""
+
+import os
+from pathlib import Path
+
+from luigi_ilsvrc.download.checksums import ChecksumError
+from luigi_ilsvrc.download.disk_errors import read_error
+from luigi_ilsvrc.download.named_file import FileState, state_of
+from luigi_ilsvrc.download.publishing import publish_file, unique_path
+from luigi_ilsvrc.download.source import DownloadError
+from luigi_ilsvrc.progress import Progress
+from luigi_ilsvrc.storage.digests import md5_of_file
+from luigi_ilsvrc.storage.publish import partial_path
+
+
+def can_link(original: Path, destination: Path) -> bool:
+    """Try whether `original` can be hard-linked beside `destination`.
+
+    It must be on the same file system, and often of the same owner (fs.protected_hardlinks).
+    """
+    probe = unique_path(partial_path(destination))
+    try:
+        os.link(original, probe, follow_symlinks=False)
+    except OSError:
+        return False
+    probe.unlink()
+    return True
+
+
+def link_verified(original: Path, destination: Path, md5: str | None, progress: Progress) -> None:
+    """Verify `original` and link `destination` to it, unless there is something of this name.
+
+    Raises
+    ------
+    ChecksumError
+        If `original` has another MD5 sum than `md5`.
+    DownloadError
+        If it cannot be read, or has changed meanwhile.
+    """
+    before = _state_of_original(original)
+    if md5 is not None:
+        _verify(original, md5, progress)
+    link = unique_path(partial_path(destination))
+    os.link(original, link, follow_symlinks=False)
+    try:
+        if state_of(link) != before:
+            raise DownloadError(f"{original} has changed while it was read: run again when nobody writes it")
+        publish_file(link, destination)
+    finally:
+        link.unlink(missing_ok=True)
+
+
+def mismatch(address: str, found: str, expected: str) -> str:
+    """Return the sentence that says that a file has another MD5 sum."""
+    return f"{address}: the MD5 sum is {found}, but {expected.lower()} was expected."
+
+
+def _state_of_original(original: Path) -> FileState:
+    try:
+        return state_of(original)
+    except OSError as error:
+        raise read_error(error, original, "give another --source") from None
+
+
+def _verify(original: Path, expected: str, progress: Progress) -> None:
+    try:
+        found = md5_of_file(original, progress)
+    except OSError as error:
+        raise read_error(error, original, "make it readable, or give another --source") from None
+    if found != expected.lower():
+        raise ChecksumError(
+            f"{mismatch(str(original), found, expected)} The file is damaged, or it is another one: download it "
+            "again, or give its MD5 sum with --checksums"
+        )

@@ -1,0 +1,107 @@
+"""An open file, and whether it is still the one of its name."""
+
+import fcntl
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from luigi_ilsvrc.download.publishing import new_file, unique_path
+
+
+class PartialFileLostError(Exception):
+    """Another process has removed, replaced or published the partial file."""
+
+
+class FileState(NamedTuple):
+    """What changes if a file is written or replaced."""
+
+    device: int
+    inode: int
+    size: int
+    modified: int
+
+
+def state_of(path: Path) -> FileState:
+    """Return the state of a file; a link is not followed."""
+    status = path.stat(follow_symlinks=False)
+    return FileState(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+class NamedFile:
+    """An open file that other processes may replace.
+
+    Attributes
+    ----------
+    path : Path
+        Its name.
+    """
+
+    def __init__(self, descriptor: int, path: Path) -> None:
+        self.path = path
+        self._descriptor = descriptor
+        self._identity = self._identify()
+
+    def _identify(self) -> tuple[int, int]:
+        status = os.fstat(self._descriptor)
+        return status.st_dev, status.st_ino
+
+    def is_lost(self) -> bool:
+        """Tell whether the file is not the one of its name any more."""
+        try:
+            status = self.path.stat(follow_symlinks=False)
+        except FileNotFoundError:
+            return True
+        return (status.st_dev, status.st_ino) != self._identity
+
+    def check_not_lost(self) -> None:
+        """Raise `PartialFileLostError` if the file is not the one of its name any more."""
+        if self.is_lost():
+            raise PartialFileLostError
+
+    def state(self) -> FileState:
+        """Return the file's state; raises `PartialFileLostError` as above."""
+        state = state_of(self.path) if self.path.exists() else None
+        if state is None or state[:2] != self._identity:
+            raise PartialFileLostError
+        return state
+
+    def replace(self) -> None:
+        """Put an empty file in its place. The descriptor is then that of the new one, which is locked too.
+
+        Not emptied: if locks do not work, another process may be publishing it.
+        """
+        temporary = unique_path(self.path)
+        descriptor = new_file(temporary)
+        try:
+            # Nobody else knows it yet. If locks do not work, this one does not either.
+            with suppress(OSError):
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.rename(temporary, self.path)
+            # This closes the former file, and frees its space.
+            os.dup2(descriptor, self._descriptor, inheritable=False)
+        finally:
+            os.close(descriptor)
+            temporary.unlink(missing_ok=True)
+        self._identity = self._identify()
+
+    def take(self, expected: FileState | None) -> Path:
+        """Give the file a name that no other process uses, and return it.
+
+        Raises
+        ------
+        PartialFileLostError
+            If the file is not the one of its name any more, or not in the expected state.
+        """
+        name = unique_path(self.path)
+        try:
+            os.rename(self.path, name)
+        except FileNotFoundError:
+            raise PartialFileLostError from None
+        state = state_of(name)
+        if state[:2] == self._identity and expected in (None, state):
+            return name
+        with suppress(FileExistsError):
+            os.link(name, self.path, follow_symlinks=False)
+        name.unlink()
+        raise PartialFileLostError
