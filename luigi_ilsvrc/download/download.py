@@ -30,7 +30,7 @@ from luigi_ilsvrc.download.partial_file import PartialFile
 from luigi_ilsvrc.download.partial_lock import open_partial
 from luigi_ilsvrc.download.segments import fill, useful_connections
 from luigi_ilsvrc.download.server_text import shown
-from luigi_ilsvrc.download.source import DownloadError, Reply, Source, TransientError
+from luigi_ilsvrc.download.source import DownloadError, HttpOptions, Reply, Source, TransientError
 from luigi_ilsvrc.download.transfer import FILE_CHANGED, Transfer, backoff_delay
 from luigi_ilsvrc.download.urls import is_web_url, without_secrets
 from luigi_ilsvrc.progress import BYTES, Progress, no_progress
@@ -57,6 +57,7 @@ def download(
     connections: int = 4,
     attempts: int = 8,
     timeout: float = 60,
+    min_rate: float = 1000,
     sleep: Callable[[float], None] = time.sleep,
 ) -> None:
     """Download `name` from `source` to `destination`, unless it exists; resume what an earlier call has begun.
@@ -87,6 +88,9 @@ def download(
         Give up after this many failures in a row, none of them with a new byte received.
     timeout : float, optional
         Seconds to wait for a connection, and for the next bytes of a reply.
+    min_rate : float, optional
+        Bytes a second. If a server sends less for a minute, the attempt has failed; it has brought no progress if it
+        has brought less than this in a minute. 0 for any rate.
     sleep : callable, optional
         Waits between attempts, given seconds.
 
@@ -101,7 +105,8 @@ def download(
     --------
     >>> download("https://example.org/2012", "images.tar", Path("images.tar"), md5=None)  # doctest: +SKIP
     """
-    open_origin = functools.partial(open_source, source, name, credentials, timeout)
+    options = HttpOptions(timeout, min_rate, has_checksum=md5 is not None)
+    open_origin = functools.partial(open_source, source, name, credentials, options)
     for _ in range(_MAX_LOST):
         try:
             with _disk_errors(destination), open_partial(destination, hashing=md5 is not None) as partial:
@@ -118,7 +123,7 @@ def download(
     )
 
 
-def open_source(source: str, name: str, credentials: Credentials | None, timeout: float) -> Source:
+def open_source(source: str, name: str, credentials: Credentials | None, options: HttpOptions) -> Source:
     """Return the file `name` of `source`; nothing is requested yet.
 
     Raises
@@ -132,7 +137,7 @@ def open_source(source: str, name: str, credentials: Credentials | None, timeout
             # Here, because only a web server needs requests.
             from luigi_ilsvrc.download.http import HttpFile
 
-            return HttpFile(source, name, credentials, timeout)
+            return HttpFile(source, name, credentials, options)
         if source.lower().startswith("file://"):
             return LocalFile(Path(url2pathname(urlsplit(source).path)), name)
         if "://" in source or (_SCHEME.match(source) and not os.path.isdir(source)):
@@ -196,14 +201,15 @@ def _fetch(transfer: Transfer, retries: _Retries) -> None:
             _receive(transfer)
         except TransientError as error:
             # Compared with the most bytes ever held: to start over and fail at the same offset again is no progress.
-            failures = 1 if partial.bytes_held > most_held else failures + 1
+            failures = 1 if partial.bytes_held >= most_held + error.min_gain else failures + 1
             most_held = max(most_held, partial.bytes_held)
             if error.start_over:
                 partial.clear()
             address = transfer.origin.address
             if failures >= retries.attempts:
+                gain = "a new byte" if error.min_gain == 1 else f"{error.min_gain:,} new bytes"
                 raise DownloadError(
-                    f"{address}: {error}. Gave up after {failures} attempts in a row without a new byte; check "
+                    f"{address}: {error}. Gave up after {failures} attempts in a row without {gain}; check "
                     f"--source and the network, and run again. The {partial.bytes_held:,} bytes received so far are "
                     "kept"
                 ) from None

@@ -4,28 +4,29 @@ import copy
 import email.utils
 import itertools
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
 from datetime import datetime, timezone
-from http.client import HTTPException
-from typing import Any, TypeAlias
+from typing import Any
 from urllib.parse import quote, urljoin, urlsplit
 
 import requests
-from requests.auth import HTTPBasicAuth, HTTPDigestAuth
 from urllib3.exceptions import HTTPError
 
 from luigi_ilsvrc.dataset import archives
-from luigi_ilsvrc.download.archive_check import FIRST_BYTES, unexpected_content
+from luigi_ilsvrc.download.archive_check import FIRST_BYTES, NOTHING, PAGE, unexpected_content
 from luigi_ilsvrc.download.credentials import ACCESS_KEY_VARIABLE, USERNAME_VARIABLE, Credentials
-from luigi_ilsvrc.download.source import CHUNK, DownloadError, FileVersion, Reply, TransientError
-from luigi_ilsvrc.download.urls import host_of, without_secrets
+from luigi_ilsvrc.download.http_adapter import WINDOW_SECONDS, Adapter, RateLimit
+from luigi_ilsvrc.download.http_errors import explain, explain_invalid_url, proxy_login_advice, proxy_variable
+from luigi_ilsvrc.download.login import DigestLogin, Login, login, no_login
+from luigi_ilsvrc.download.server_text import is_validator, number, shown
+from luigi_ilsvrc.download.source import CHUNK, DownloadError, FileVersion, HttpOptions, Reply, TransientError
+from luigi_ilsvrc.download.urls import host_of, is_web_url, without_secrets
 
-_TRANSIENT_STATUSES = {408, 429, 500, 502, 503, 504}
+_TRANSIENT_STATUSES = {408, 425, 429, 500, 502, 503, 504}
 _MAX_REDIRECTS = 20
 _TERMS = f"The terms have to be accepted once, at {archives.SIGN_UP}"
-
-_Login: TypeAlias = Callable[[requests.PreparedRequest], requests.PreparedRequest]
 
 
 class HttpFile:
@@ -40,7 +41,7 @@ class HttpFile:
     stage = "downloading"
     original = None
 
-    def __init__(self, source: str, name: str, credentials: Credentials | None, timeout: float) -> None:
+    def __init__(self, source: str, name: str, credentials: Credentials | None, options: HttpOptions) -> None:
         parts = urlsplit(source)
         self._url = parts._replace(path=f"{parts.path.rstrip('/')}/{quote(name)}", fragment="").geturl()
         self.address = without_secrets(self._url)
@@ -52,15 +53,16 @@ class HttpFile:
         self._host = host_of(self._url)
         self._name = name
         self._credentials = credentials
-        self._timeout = timeout
-        self._session = _session()
-        self._login: _Login = _no_login
+        self._options = options
+        self._session = _session(options)
+        self._login: Login = no_login
         self._response: requests.Response | None = None
+        self._requested = self._url
 
     def for_thread(self) -> "HttpFile":
         """Return the same file with connections of its own; see `ParallelSource`."""
         other = copy.copy(self)
-        other._session = _session()
+        other._session = _session(self._options)
         other._response = None
         return other
 
@@ -70,7 +72,7 @@ class HttpFile:
 
         The server decides: the reply may start or end at another offset, and may be of another version.
         """
-        with _network_errors(), closing(self._get(_range_headers(start, version, end))) as response:
+        with closing(self._get(self._range_headers(start, version, end))) as response:
             self._response = response
             status = response.status_code
             if status == 200:
@@ -94,82 +96,158 @@ class HttpFile:
         """Close the connections that are kept for the next request."""
         self._session.close()
 
+    def _range_headers(self, start: int, version: FileVersion | None, end: int | None) -> dict[str, str]:
+        """Return the headers that ask for a part of one version only (RFC 9110, 13.1.5 and 14.2)."""
+        if not start and end is None:
+            return {}
+        headers = {"Range": f"bytes={start}-{'' if end is None else end - 1}"}
+        if version is None or self._is_told_by_length(version.total):
+            return headers
+        is_strong = version.etag and not version.etag.startswith("W/")
+        validator = version.etag if is_strong else version.modified
+        return {**headers, **({"If-Range": validator} if validator else {})}
+
+    def _is_told_by_length(self, total: int | None) -> bool:
+        return self._options.has_checksum and total is not None
+
     def _get(self, headers: dict[str, str]) -> requests.Response:
         response = self._follow_redirects(headers)
-        if response.status_code == 401 and self._login is _no_login and host_of(response.url) == self._host:
-            login = _login(response.headers.get("WWW-Authenticate", ""), self._credentials)
-            if login is not None:
+        if response.status_code == 401 and host_of(response.url) == self._host:
+            new_login = self._new_login(response.headers.get("WWW-Authenticate", ""))
+            if new_login is not None:
                 response.close()
-                self._login = login
+                self._login = new_login
                 response = self._follow_redirects(headers)
         return response
+
+    def _new_login(self, challenge: str) -> Login | None:
+        """Return how to log in, unless that was tried already; a server may have a new number for a digest."""
+        if self._login is no_login:
+            return login(challenge, self._credentials, self.address)
+        if not isinstance(self._login, DigestLogin):
+            return None
+        renewed = login(challenge, self._credentials, self.address)
+        is_new = isinstance(renewed, DigestLogin) and renewed.nonce != self._login.nonce
+        return renewed if is_new else None
 
     def _follow_redirects(self, headers: dict[str, str]) -> requests.Response:
         # Not left to requests, which would send the redirect's host an entry of ~/.netrc, or a digest.
         url = self._url
         for _ in range(_MAX_REDIRECTS):
-            try:
-                login = self._login if host_of(url) == self._host else _no_login
-                response = self._session.get(
-                    url, headers=headers, auth=login, timeout=self._timeout, stream=True, allow_redirects=False
-                )
-                target = self._session.get_redirect_target(response)
-                if target is None:
-                    return response
-                response.close()
-                url = urljoin(url, target)
-            except ValueError:
-                raise DownloadError(f"{self.address}: invalid URL, or redirect to one; check --source") from None
+            response = self._request(url, headers)
+            target = self._redirect_target(response)
+            if target is None:
+                return response
+            response.close()
+            url = target
         raise DownloadError(f"{self.address}: more than {_MAX_REDIRECTS} redirects; check --source")
 
+    def _request(self, url: str, headers: dict[str, str]) -> requests.Response:
+        self._requested = url
+        try:
+            auth = self._login if host_of(url) == self._host else no_login
+            with self._network_errors():
+                return self._session.get(
+                    url, headers=headers, auth=auth, timeout=self._options.timeout, stream=True, allow_redirects=False
+                )
+        except (ValueError, OverflowError):
+            raise explain_invalid_url(url, self.address, is_redirect=url != self._url) from None
+
+    def _redirect_target(self, response: requests.Response) -> str | None:
+        try:
+            target = self._session.get_redirect_target(response)
+            if target is None:
+                return None
+            url = urljoin(response.url, target)
+        except ValueError:
+            raise DownloadError(f"{self.address}: the server redirects to an invalid URL; check --source") from None
+        if not is_web_url(url):
+            raise DownloadError(
+                f"{self.address}: the server redirects to {shown(url.partition(':')[0])}:, which is not a URL of a web "
+                "server; check --source"
+            )
+        return url
+
     def _whole_file(self, response: requests.Response) -> Reply:
-        length = response.headers.get("Content-Length", "")
-        version = self._version(response, int(length) if length.isdecimal() else None)
+        version = self._version(response, _content_length(response))
         has_ranges = response.headers.get("Accept-Ranges", "").lower() == "bytes"
-        return Reply(version, 0, self._checked_chunks(response), self if has_ranges else None, response.close)
+        chunks = self._checked_chunks(response, version.total)
+        return Reply(version, 0, chunks, self if has_ranges else None, response.close)
 
     def _part(self, response: requests.Response) -> Reply:
-        span = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", ""))
-        if span is None:
+        span = _content_range(response)
+        if span is None or _content_length(response) not in (None, span.last - span.start + 1):
             raise TransientError("status 206 with an invalid Content-Range: starting over", start_over=True)
-        version = self._version(response, None if span[2] == "*" else int(span[2]))
-        start = int(span[1])
-        chunks = _read_chunks(response) if start else self._checked_chunks(response)
-        return Reply(version, start, chunks, self, response.close)
+        version = self._version(response, span.total)
+        count = span.last - span.start + 1
+        chunks = self._read_chunks(response) if span.start else self._checked_chunks(response, count)
+        return Reply(version, span.start, _first(chunks, count), self, response.close)
 
     def _nothing_left(self, response: requests.Response, start: int) -> Reply:
-        span = re.fullmatch(r"bytes \*/(\d+)", response.headers.get("Content-Range", ""))
-        if span is None or int(span[1]) != start:
+        span = re.fullmatch(r"bytes \*/([0-9]+)", response.headers.get("Content-Range", ""))
+        if span is None or number(span[1]) != start:
             raise TransientError(
                 "the partial file is longer than the file on the server: starting over", start_over=True
             )
         return Reply(FileVersion(self.address, start), start, ())
 
     def _version(self, response: requests.Response, total: int | None) -> FileVersion:
-        return FileVersion(self.address, total, response.headers.get("ETag"), response.headers.get("Last-Modified"))
+        if self._is_told_by_length(total):
+            return FileVersion(self.address, total)
+        texts = (response.headers.get(name, "") for name in ("ETag", "Last-Modified"))
+        return FileVersion(self.address, total, *(text if is_validator(text) else None for text in texts))
 
-    def _checked_chunks(self, response: requests.Response) -> Iterable[bytes]:
+    def _checked_chunks(self, response: requests.Response, length: int | None) -> Iterable[bytes]:
         """Return the body; look at its first bytes before anything that is kept is replaced by it."""
-        chunks = _read_chunks(response)
+        chunks = self._read_chunks(response)
         first_bytes = b""
         while len(first_bytes) < FIRST_BYTES and (chunk := next(chunks, b"")):
             first_bytes += chunk
         content_type = response.headers.get("Content-Type", "")
         found = unexpected_content(self._name, content_type, first_bytes)
+        if found and found != PAGE and len(first_bytes) < FIRST_BYTES and length is None:
+            raise TransientError(f"the reply ended at byte {len(first_bytes):,}")
         if found:
+            is_page = found in (PAGE, NOTHING)
+            advice = f"Usually this is a login page: {self._account_advice} {_TERMS}" if is_page else _CHECK
             raise DownloadError(
-                f"{without_secrets(response.url)} sent {found} (Content-Type: {content_type or 'none'}) instead of "
-                f"{self._name}. Usually this is a login page: {self._account_advice} {_TERMS}"
+                f"{_shown_url(response)} sent {found} (Content-Type: {shown(content_type) or 'none'}) instead of "
+                f"{self._name}. {advice}"
             )
         return itertools.chain((first_bytes,), chunks)
 
+    def _read_chunks(self, response: requests.Response) -> Iterator[bytes]:
+        # read1, not read or iter_content: those wait until a chunk is full, and lose it if the connection breaks.
+        # Not decoded: a .tar.gz that a server sends with "Content-Encoding: gzip" is stored as it is.
+        raw: Any = response.raw
+        with self._network_errors():
+            while chunk := raw.read1(CHUNK, decode_content=False):
+                yield chunk
+
+    @contextmanager
+    def _network_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, HTTPError) as error:
+            # An invalid URL; but an invalid header is the server's.
+            if isinstance(error, ValueError) and not isinstance(error, requests.exceptions.InvalidHeader):
+                raise
+            raise explain(error, self._requested) from None
+
     def _error(self, response: requests.Response) -> DownloadError | TransientError:
-        status = f"{response.status_code} {response.reason}".strip()
+        status = f"{response.status_code} {shown(response.reason or '')}".strip()
         if response.status_code in _TRANSIENT_STATUSES:
             return TransientError(status, retry_after=_seconds(response.headers.get("Retry-After", "")))
-        about_account = response.status_code in (401, 403)
-        advice = f"{self._account_advice} {_TERMS}" if about_account else "check --source, and the name of the file"
-        return DownloadError(f"{without_secrets(response.url)} answered {status}: {advice}")
+        return DownloadError(f"{_shown_url(response)} answered {status}: {self._status_advice(response)}")
+
+    def _status_advice(self, response: requests.Response) -> str:
+        if response.status_code in (401, 403):
+            return f"{self._account_advice} {_TERMS}"
+        if response.status_code == 407:
+            return proxy_login_advice(proxy_variable(response.url))
+        if response.status_code == 511:
+            return "this network asks for a login (open any page in a browser on this machine), or needs a proxy"
+        return _CHECK
 
     @property
     def _account_advice(self) -> str:
@@ -178,66 +256,66 @@ class HttpFile:
         return f"{verb} {USERNAME_VARIABLE} and {ACCESS_KEY_VARIABLE} in the environment, or {netrc}."
 
 
-def _no_login(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    """Send no credentials; given as `auth`, it also keeps requests from reading ~/.netrc."""
-    return request
+_CHECK = "check --source, and the name of the file"
 
 
-def _login(challenge: str, credentials: Credentials | None) -> _Login | None:
-    """Return how to log in as the header WWW-Authenticate asks, if that is possible."""
-    if credentials is None:
-        return None
-    if "digest" in challenge.lower():
-        return HTTPDigestAuth(credentials.username, credentials.access_key)
-    if "basic" in challenge.lower():
-        return HTTPBasicAuth(credentials.username.encode(), credentials.access_key.encode())
-    return None
+@dataclass(frozen=True)
+class _Span:
+    start: int
+    last: int
+    total: int | None
 
 
-def _session() -> requests.Session:
+def _session(options: HttpOptions) -> requests.Session:
     session = requests.Session()
     # With a compressed body, neither its length nor its offsets would be the file's.
     session.headers["Accept-Encoding"] = "identity"
+    # Not shorter than the time-out: a server may be silent until then.
+    adapter = Adapter(RateLimit(options.min_rate, max(WINDOW_SECONDS, options.timeout)))
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, adapter)
     return session
 
 
-def _range_headers(start: int, version: FileVersion | None, end: int | None) -> dict[str, str]:
-    """Return the headers that ask for a part of one version only (RFC 9110, 13.1.5 and 14.2)."""
-    if not start and end is None:
-        return {}
-    is_strong = version and version.etag and not version.etag.startswith("W/")
-    validator = version and (version.etag if is_strong else version.modified)
-    last = "" if end is None else end - 1
-    return {"Range": f"bytes={start}-{last}", **({"If-Range": validator} if validator else {})}
+def _shown_url(response: requests.Response) -> str:
+    return shown(without_secrets(response.url), limit=200)
 
 
-def _read_chunks(response: requests.Response) -> Iterator[bytes]:
-    # read1, not read or iter_content: those wait until a chunk is full, and lose it if the connection breaks.
-    # Not decoded: a .tar.gz that a server sends with "Content-Encoding: gzip" is stored as it is.
-    raw: Any = response.raw
-    with _network_errors():
-        while chunk := raw.read1(CHUNK, decode_content=False):
-            yield chunk
+def _content_length(response: requests.Response) -> int | None:
+    text = response.headers.get("Content-Length")
+    length = None if text is None else number(text)
+    if text is not None and length is None and "Transfer-Encoding" not in response.headers:
+        raise TransientError(f"the server sent an invalid Content-Length: {shown(text)}")
+    return length
+
+
+def _content_range(response: requests.Response) -> _Span | None:
+    match = re.fullmatch(r"bytes ([0-9]+)-([0-9]+)/([0-9]+|\*)", response.headers.get("Content-Range", ""))
+    if match is None:
+        return None
+    start, last, total = (number(text) for text in match.groups())
+    is_known = start is not None and last is not None and (total is not None or match[3] == "*")
+    if not is_known or start is None or last is None:
+        return None
+    return _Span(start, last, total) if start <= last and (total is None or last < total) else None
+
+
+def _first(chunks: Iterable[bytes], count: int) -> Iterator[bytes]:
+    """Yield the first `count` bytes: a server may send more than it says."""
+    for chunk in chunks:
+        yield chunk[:count]
+        count -= len(chunk)
+        if count <= 0:
+            return
 
 
 def _seconds(retry_after: str) -> float | None:
     """Return the seconds of a Retry-After header, which is a number or a date (RFC 9110, 10.2.3)."""
-    if retry_after.strip().isdecimal():
+    if re.fullmatch(r"\s*[0-9]+\s*", retry_after):
+        # Of thousands of digits: infinity.
         return float(retry_after)
     try:
         when = email.utils.parsedate_to_datetime(retry_after).replace(tzinfo=timezone.utc)
-    except ValueError:
+    except (ValueError, TypeError, IndexError, OverflowError):
         return None
     return max(0.0, (when - datetime.now(timezone.utc)).total_seconds())
-
-
-@contextmanager
-def _network_errors() -> Iterator[None]:
-    try:
-        yield
-    except (requests.RequestException, HTTPError) as error:
-        # The innermost one has the cause; the outer ones repeat the URL with its query.
-        reason: BaseException = error
-        while isinstance(inner := reason.__cause__ or reason.__context__, (OSError, HTTPError, HTTPException)):
-            reason = inner
-        raise TransientError(getattr(reason, "strerror", None) or str(reason) or type(reason).__name__) from None

@@ -32,12 +32,17 @@ class TransientError(Exception):
         Seconds that the source asks to wait.
     start_over : bool, optional
         Whether the bytes received so far are known to be of no use.
+    min_gain : int, optional
+        New bytes that the attempt must have brought to count as progress.
     """
 
-    def __init__(self, reason: str, *, retry_after: float | None = None, start_over: bool = False) -> None:
+    def __init__(
+        self, reason: str, *, retry_after: float | None = None, start_over: bool = False, min_gain: int = 1
+    ) -> None:
         super().__init__(reason)
         self.retry_after = retry_after
         self.start_over = start_over
+        self.min_gain = min_gain
 
 
 @dataclass(frozen=True)
@@ -90,6 +95,26 @@ class Reply:
     chunks: Iterable[bytes | memoryview]
     parallel: "ParallelSource | None" = None
     close: Callable[[], None] = lambda: None
+
+
+@dataclass(frozen=True)
+class HttpOptions:
+    """How a web server is asked.
+
+    Attributes
+    ----------
+    timeout : float
+        Seconds to wait for a connection, and for the next bytes of a reply.
+    min_rate : float
+        Bytes a second that a reply must bring; 0 for any.
+    has_checksum : bool
+        Whether an MD5 sum decides at the end. Then the file's length is enough to tell that it is the same file: the
+        hosts of a mirror may send other ETags and dates for the same bytes.
+    """
+
+    timeout: float
+    min_rate: float = 0
+    has_checksum: bool = False
 
 
 class Source(Protocol):

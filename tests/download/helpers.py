@@ -68,6 +68,7 @@ class Fetch:
         connections: int | None = None,
         attempts: int = 3,
         timeout: float = 1,
+        min_rate: float = 0,
         progress: Progress | None = None,
     ) -> None:
         download(
@@ -79,6 +80,7 @@ class Fetch:
             connections=connections or self.connections,
             attempts=attempts,
             timeout=timeout,
+            min_rate=min_rate,
             sleep=self.waits.append,
             progress=progress or self._note,
         )
@@ -116,11 +118,13 @@ def assert_only_file(destination: Path, body: bytes = BODY) -> None:
     assert beside(destination) == [destination.name]
 
 
-def leave_partial(server: HostileServer, destination: Path, size: int = 100_000) -> None:
+def leave_partial(
+    server: HostileServer, destination: Path, size: int = 100_000, *, md5: str | None = md5_of(BODY)
+) -> None:
     """Leave what one connection leaves: bytes from the start on, and no list of ranges."""
     server.script = [hostile.close_at(size)]
     with pytest.raises(DownloadError):
-        Fetch()(server.url, destination, connections=1, attempts=1)
+        Fetch()(server.url, destination, connections=1, attempts=1, md5=md5)
     assert partial_of(destination).stat().st_size == size
     assert ranges_of(destination) == []
     server.requests.clear()

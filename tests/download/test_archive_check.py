@@ -100,3 +100,18 @@ def test_a_tar_of_before_posix_is_accepted(server: HostileServer, destination: P
     server.body = bytes(header) + BODY[512:]
     fetch(server.url, destination, md5=None)
     assert_only_file(destination, server.body)
+
+
+def test_a_connection_that_breaks_within_the_first_block_is_tried_again(
+    server: HostileServer, destination: Path, fetch: Fetch
+) -> None:
+    def cut(handler: hostile.Handler) -> None:
+        handler.protocol_version = "HTTP/1.0"
+        handler.head(200)
+        handler.wfile.write(BODY[:100])
+        handler.close_connection = True
+
+    server.script = [hostile.close_at(100), cut]
+    fetch(server.url, destination)
+    assert_only_file(destination)
+    assert len(fetch.waits) == 2

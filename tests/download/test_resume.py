@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from luigi_ilsvrc.download.checksums import ChecksumError
 from luigi_ilsvrc.download.source import DownloadError
 from luigi_ilsvrc.progress import BYTES
 from tests.download.helpers import (
@@ -45,7 +46,6 @@ def test_a_body_that_breaks_off_is_resumed_at_that_byte(
     fetch(server.url, destination)
     assert_only_file(destination)
     assert server.header("Range") == [None, "bytes=100000-"]
-    assert server.header("If-Range") == [None, '"first"']
     assert reason in caplog.text
 
 
@@ -96,16 +96,24 @@ def test_a_file_that_changed_between_two_runs_is_downloaded_again(
     server.body, server.etag = tar_of(300_000), '"second"'
     fetch(server.url, destination, md5=md5_of(server.body))
     assert_only_file(destination, server.body)
+    assert server.header("Range") == ["bytes=100000-", None]
+
+
+def test_without_an_md5_the_etag_is_the_condition(server: HostileServer, destination: Path, fetch: Fetch) -> None:
+    leave_partial(server, destination, md5=None)
+    server.body, server.etag = BODY[:512] + BODY[:511:-1], '"second"'
+    fetch(server.url, destination, md5=None)
+    assert_only_file(destination, server.body)
     assert server.header("If-Range") == ['"first"']
 
 
 def test_a_changed_etag_is_noticed_if_the_server_ignores_if_range(
     server: HostileServer, destination: Path, fetch: Fetch
 ) -> None:
-    leave_partial(server, destination)
+    leave_partial(server, destination, md5=None)
     server.body, server.etag = BODY[:512] + BODY[:511:-1], '"second"'
     server.script = [hostile.shift_range(100_000, len(BODY))]
-    fetch(server.url, destination, md5=md5_of(server.body))
+    fetch(server.url, destination, md5=None)
     assert_only_file(destination, server.body)
 
 
@@ -121,9 +129,69 @@ def test_without_a_strong_etag_the_date_is_the_condition(
         handler.close_connection = True
 
     server.script = [begin]
-    fetch(server.url, destination)
+    fetch(server.url, destination, md5=None)
     assert server.header("If-Range") == [None, date]
     assert_only_file(destination)
+
+
+def other_headers(handler: hostile.Handler) -> None:
+    """Another host of a mirror: the same bytes, another ETag and date."""
+    handler.server.etag = f'"{len(handler.server.requests)}"'
+    start = int((handler.headers["Range"] or "bytes=0-")[6:].partition("-")[0])
+    span = f"bytes {start}-{len(BODY) - 1}/{len(BODY)}"
+    date = formatdate(len(handler.server.requests), usegmt=True)
+    handler.head(206, Content_Length=len(BODY) - start, Content_Range=span, Last_Modified=date)
+    handler.wfile.write(BODY[start : start + 40_000])
+    handler.close_connection = True
+
+
+def test_with_an_md5_the_bytes_of_several_hosts_of_a_mirror_are_joined(
+    server: HostileServer, destination: Path, fetch: Fetch
+) -> None:
+    leave_partial(server, destination)
+    server.script = [other_headers] * 99
+    fetch(server.url, destination)
+    assert_only_file(destination)
+    assert [value and int(value[6:-1]) for value in server.header("Range")] == [*range(100_000, len(BODY), 40_000)]
+    assert set(server.header("If-Range")) == {None}
+
+
+def test_without_an_md5_the_bytes_of_several_hosts_of_a_mirror_are_not_joined(
+    server: HostileServer, destination: Path, fetch: Fetch
+) -> None:
+    leave_partial(server, destination, md5=None)
+    server.script = [other_headers] * 99
+    with pytest.raises(DownloadError, match="has changed: starting over"):
+        fetch(server.url, destination, md5=None)
+
+
+def test_with_an_md5_a_file_of_another_length_is_started_over(
+    server: HostileServer, destination: Path, fetch: Fetch
+) -> None:
+    leave_partial(server, destination)
+    server.body = tar_of(90_000, 100_000)
+    fetch(server.url, destination, md5=md5_of(server.body))
+    assert_only_file(destination, server.body)
+
+
+def test_if_earlier_bytes_are_damaged_the_same_run_downloads_all_of_them_again(
+    server: HostileServer, destination: Path, fetch: Fetch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What a power cut takes from the disk, although the file's length is recorded."""
+    leave_partial(server, destination)
+    with partial_of(destination).open("r+b") as file:
+        file.seek(50_000)
+        file.write(bytes(10_000))
+    fetch(server.url, destination)
+    assert_only_file(destination)
+    assert "earlier run" in caplog.text
+
+
+def test_earlier_bytes_are_downloaded_again_only_once(server: HostileServer, destination: Path, fetch: Fetch) -> None:
+    leave_partial(server, destination)
+    with pytest.raises(ChecksumError, match="0" * 32):
+        fetch(server.url, destination, md5="0" * 32)
+    assert server.header("Range") == ["bytes=100000-", None]
 
 
 def test_a_complete_partial_file_is_verified_without_a_request(
@@ -181,7 +249,9 @@ def test_a_partial_file_with_an_invalid_record_is_started_over(
     assert server.header("Range") == [None]
 
 
-@pytest.mark.parametrize("change", [{"total": "x"}, {"total": 1.5}, {"address": 1}, {"etag": []}, {"modified": 1}])
+@pytest.mark.parametrize(
+    "change", [{"total": "x"}, {"total": 1.5}, {"address": 1}, {"etag": []}, {"modified": 1}, {"etag": "a\r\nb"}]
+)
 def test_a_record_with_a_value_of_a_wrong_type_means_starting_over(
     change: dict[str, object], server: HostileServer, destination: Path, fetch: Fetch
 ) -> None:

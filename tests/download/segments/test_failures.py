@@ -105,7 +105,7 @@ def test_a_part_of_another_version_means_starting_over(server: HostileServer, de
         handler.close_connection = True
 
     server.script = [hostile.stall_at(10_000), other_etag]
-    fetch(server.url, destination)
+    fetch(server.url, destination, md5=None)
     assert_only_file(destination)
     assert len(fetch.waits) == 1
 
@@ -121,9 +121,23 @@ def test_a_changed_etag_of_one_part_is_noticed_if_the_server_ignores_if_range(
         handler.wfile.write(part)
 
     server.script = [begin, other_etag]
-    fetch(server.url, destination)
+    fetch(server.url, destination, md5=None)
     assert_only_file(destination)
     assert len(fetch.waits) == 1
+
+
+def test_with_an_md5_each_part_may_come_from_another_host_of_a_mirror(
+    server: HostileServer, destination: Path, fetch: Fetch
+) -> None:
+    def other_headers(handler: hostile.Handler) -> None:
+        server.etag = f'"{len(server.requests)}"'
+        hostile.serve(handler)
+
+    server.script = [begin, *[other_headers] * 99]
+    fetch(server.url, destination)
+    assert_only_file(destination)
+    assert fetch.waits == []
+    assert sum(server.sent) < len(BODY)
 
 
 def test_a_login_page_instead_of_a_part_is_an_error_and_the_received_bytes_are_kept(

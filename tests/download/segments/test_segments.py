@@ -35,7 +35,7 @@ def test_several_connections_download_the_same_file(server: HostileServer, desti
 def test_each_request_has_the_condition_that_the_file_is_unchanged(
     server: HostileServer, destination: Path, fetch: Fetch
 ) -> None:
-    fetch(server.url, destination)
+    fetch(server.url, destination, md5=None)
     assert server.header("If-Range") == [None] + ['"first"'] * (len(server.requests) - 1)
 
 
