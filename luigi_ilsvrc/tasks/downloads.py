@@ -56,6 +56,15 @@ class DownloadTask(ILSVRCTask):
         visibility=ParameterVisibility.HIDDEN,
         description="seconds after which a silent server counts as gone",
     )
+    min_rate = IntegerParameter(
+        minimum=0,
+        maximum=10**9,
+        default=1000,
+        config_path=setting("min_rate"),
+        significant=False,
+        visibility=ParameterVisibility.HIDDEN,
+        description="bytes a second below which a server counts as silent, measured over a minute; 0 for none",
+    )
 
     def output(self) -> luigi.LocalTarget:
         """Return the archive under its local name."""
@@ -104,6 +113,7 @@ class DownloadTask(ILSVRCTask):
                 connections=self.connections,
                 attempts=self.attempts,
                 timeout=self.timeout,
+                min_rate=self.min_rate,
             )
         self.quarantine_path.unlink(missing_ok=True)
 
