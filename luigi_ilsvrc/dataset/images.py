@@ -21,6 +21,8 @@ _SMALLEST_SCALE = 8
 """A JPEG can be decoded at an eighth of its width and height."""
 
 _PNG = "PNG"
+_WIDE_GREY = ("I;16", "I;16L", "I;16B", "I;16N", "I")
+"""Pillow's modes of grey images of 16 bits a pixel; colour images of 16 bits have 8 when Pillow has read them."""
 
 
 class ImageError(BuildError):
@@ -131,8 +133,15 @@ def _encode_rgb(image: "Image.Image") -> bytes:
     _check_pixels(image)
     encoded = BytesIO()
     try:
-        image.convert("RGB").save(encoded, "JPEG", quality=_QUALITY)
+        _as_rgb(image).save(encoded, "JPEG", quality=_QUALITY)
     except (OSError, SyntaxError, ValueError) as error:
         raise ImageError(f"it cannot be decoded: {error}") from error
     return encoded.getvalue()
 
+
+def _as_rgb(image: "Image.Image") -> "Image.Image":
+    if image.mode in _WIDE_GREY:
+        # Pillow's own conversion would turn all values above 255 into white.
+        image = image.point(lambda value: value * (1 / 256))
+        image = image.convert("L")
+    return image.convert("RGB")

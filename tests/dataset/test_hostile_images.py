@@ -1,8 +1,9 @@
 import re
 import struct
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
+from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -185,3 +186,39 @@ def decode(path: Path) -> None:
     """Do to an image what a build and a verification do."""
     check_decodes(path.read_bytes())
     as_rgb_jpeg(path.read_bytes())
+
+
+# More than 8 bits ----------------------------------------------------------------------------------------------------
+
+
+def grey_levels() -> Iterator[int]:
+    yield from (0, 1, 255, 256, 257, 32768, 65279, 65280, 65535)
+
+
+@pytest.mark.parametrize("colours", [0, 4], ids=["grey", "with alpha"])
+def test_a_png_of_16_bit_grey_is_scaled_to_8_bits(colours: int) -> None:
+    levels = [level for level in grey_levels() for _ in range(64)]
+    alpha = b"\xff\xff" if colours == 4 else b""
+    row = b"\0" + b"".join(level.to_bytes(2, "big") + alpha for level in levels)
+    encoded = png_of(len(levels), 8, bits=16, colours=colours, rows=row * 8)
+    with Image.open(BytesIO(as_rgb_jpeg(encoded).encoded)) as image:
+        assert image.mode == "RGB"
+        found = list(image.convert("L").tobytes()[32 : len(levels) : 64])
+    assert found == pytest.approx([level >> 8 for level in grey_levels()], abs=1)
+
+
+@pytest.mark.parametrize("colours", [2, 6], ids=["colour", "with alpha"])
+def test_a_png_of_16_bit_colours_is_scaled_to_8_bits(colours: int) -> None:
+    pixel = b"\x80\xff\x40\x00\x20\x80" + (b"\x10\x00" if colours == 6 else b"")
+    encoded = png_of(8, 8, bits=16, colours=colours, rows=(b"\0" + pixel * 8) * 8)
+    with Image.open(BytesIO(as_rgb_jpeg(encoded).encoded)) as image:
+        assert image.getpixel((4, 4)) == pytest.approx((0x80, 0x40, 0x20), abs=2)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK"])
+def test_images_of_8_bits_are_re_encoded_as_before(mode: str) -> None:
+    encoded = encode(mode, "JPEG" if mode == "CMYK" else "PNG")
+    wanted = BytesIO()
+    with Image.open(BytesIO(encoded)) as image:
+        image.convert("RGB").save(wanted, "JPEG", quality=100)
+    assert as_rgb_jpeg(encoded).encoded == wanted.getvalue()
