@@ -9,12 +9,17 @@ class BuildError(Exception):
     """
 
 
-_MAX_SHOWN = 10
+MAX_SHOWN = 10
+"""Reasons that one error shows."""
 
 
-def list_reasons(reasons: list[str]) -> str:
-    """Return the first ten reasons, a line each, and how many more there are."""
-    lines = reasons[:_MAX_SHOWN]
-    if len(reasons) > _MAX_SHOWN:
-        lines.append(f"and {len(reasons) - _MAX_SHOWN} more")
+def list_reasons(reasons: list[str], count: int | None = None) -> str:
+    """Return the first ten reasons, a line each, and how many more there are.
+
+    If the list does not hold all reasons, `count` says how many there are.
+    """
+    lines = reasons[:MAX_SHOWN]
+    more = (len(reasons) if count is None else count) - len(lines)
+    if more:
+        lines.append(f"and {more} more")
     return "".join(f"\n  {line}" for line in lines)

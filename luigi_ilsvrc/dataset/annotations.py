@@ -4,6 +4,7 @@ The rules are those of the Inception scripts (``process_bounding_boxes.py``), wh
 with: 615,299 boxes out of 544,546 files.
 """
 
+import re
 from collections.abc import Collection
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -12,6 +13,11 @@ from luigi_ilsvrc.errors import BuildError
 if TYPE_CHECKING:
     from lxml import etree
 
+DECIMALS = 4
+"""Of a coordinate in the CSV."""
+
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
+_MAX_NUMBER_LENGTH = 64
 _MAX_QUOTED = 40
 """Characters of a bad value that an error shows."""
 
@@ -43,7 +49,7 @@ def parse_annotation(xml: bytes, synset: str, synsets: Collection[str]) -> list[
     - Relative to the width and height that the XML itself gives: the size that was shown to the annotator.
     - Coordinates may be floats; they are truncated towards zero.
     - Minimum and maximum may be swapped; what lies outside is clamped to [0, 1]; a box without width or height is
-      dropped.
+      dropped, also if it has none only after rounding to four decimals.
     - A box that names another challenge synset is dropped; any other name (``Scottish_deerhound``) is kept. If the
       file's first box names another challenge synset, all are dropped: the scripts looked at that name alone.
 
@@ -65,18 +71,33 @@ def parse_annotation(xml: bytes, synset: str, synsets: Collection[str]) -> list[
         for item, other in zip(objects, others, strict=True)
         if not other and item.find("bndbox") is not None
     ]
-    return [box for box in boxes if box.xmin < box.xmax and box.ymin < box.ymax]
+    return [box for box in boxes if _is_wide(box.xmin, box.xmax) and _is_wide(box.ymin, box.ymax)]
+
+
+def _is_wide(minimum: float, maximum: float) -> bool:
+    return round(minimum, DECIMALS) < round(maximum, DECIMALS)
 
 
 def _parse_xml(xml: bytes) -> "etree._Element":
     # Not at the top: it takes 20 ms, and most tasks read no annotations.
     from lxml import etree
 
-    parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False)
+    # Without comments, the text around one is the text of its element, as in ElementTree, which the scripts used.
+    parser = etree.XMLParser(
+        resolve_entities=False,
+        no_network=True,
+        load_dtd=False,
+        huge_tree=False,
+        remove_comments=True,
+        remove_pis=True,
+    )
     try:
-        return etree.fromstring(xml, parser)
+        root = etree.fromstring(xml, parser)
     except etree.XMLSyntaxError as error:
         raise ValueError(f"not well-formed XML: {error.msg}") from error
+    if root.getroottree().docinfo.doctype:
+        raise ValueError("it has a document type (<!DOCTYPE>), which no annotation has")
+    return root
 
 
 def _text(element: "etree._Element", path: str) -> str:
@@ -84,13 +105,14 @@ def _text(element: "etree._Element", path: str) -> str:
 
 
 def _pixels(element: "etree._Element", path: str) -> int:
-    text = _text(element, path)
+    text, name = _text(element, path), path.rpartition("/")[2]
+    # float() alone would accept "1_0", digits of other scripts, "inf" and "nan".
+    if len(text) > _MAX_NUMBER_LENGTH or not _NUMBER.fullmatch(text):
+        raise ValueError(f"<{name}> is {text[:_MAX_QUOTED]!r}, not a number" if text else f"no <{path}>")
     try:
         return int(float(text))
-    except (ValueError, OverflowError) as error:
-        raise ValueError(
-            f"<{path.rpartition('/')[2]}> is {text[:_MAX_QUOTED]!r}, not a number" if text else f"no <{path}>"
-        ) from error
+    except OverflowError as error:
+        raise ValueError(f"<{name}> is {text!r}: too large") from error
 
 
 def _scale(item: "etree._Element", width: int, height: int) -> Box:

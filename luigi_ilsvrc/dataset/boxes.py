@@ -3,11 +3,16 @@
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
-from luigi_ilsvrc.dataset.annotations import Annotation, AnnotationError, parse_annotation
-from luigi_ilsvrc.errors import list_reasons
+from luigi_ilsvrc.dataset.annotations import DECIMALS, Annotation, AnnotationError, Box, parse_annotation
+from luigi_ilsvrc.errors import MAX_SHOWN, list_reasons
 from luigi_ilsvrc.progress import Progress, no_progress
 
 _PROGRESS_EVERY = 1000
+
+_MAX_BOXES = 2_000_000
+"""Three times as many as ILSVRC2012 has: 615,299."""
+
+_FORMAT = ",".join([f"{{:.{DECIMALS}f}}"] * len(Box._fields))
 
 
 def write_csv(
@@ -25,30 +30,49 @@ def write_csv(
     Raises
     ------
     AnnotationError
-        Naming `source` and the malformed annotations: all are counted, the first ten named with their reasons.
+        Naming `source` and the malformed annotations: all are counted, the first ten named with their reasons. Also if
+        there are absurdly many boxes.
     """
-    known = frozenset(synsets)
-    lines: dict[str, list[str]] = {}
-    malformed: list[str] = []
+    lines = _lines_by_image(annotations, frozenset(synsets), source, progress)
+    with path.open("w") as file:
+        file.writelines(lines[image] for image in sorted(lines))
+
+
+def _lines_by_image(
+    annotations: Iterable[Annotation], synsets: frozenset[str], source: Path, progress: Progress
+) -> dict[str, str]:
+    """Return the lines of each image that has boxes, by its name."""
+    lines: dict[str, str] = {}
+    count, malformed, reasons = 0, 0, []
     for done, annotation in enumerate(annotations, start=1):
-        if annotation.synset in known:
+        if annotation.synset in synsets:
             try:
-                boxes = parse_annotation(annotation.xml, annotation.synset, known)
+                boxes = parse_annotation(annotation.xml, annotation.synset, synsets)
             except ValueError as error:
-                malformed.append(f"{annotation.synset}/{annotation.image}.xml: {error}")
+                malformed += 1
+                if malformed <= MAX_SHOWN:
+                    reasons.append(f"{annotation.synset}/{annotation.image}.xml: {error}")
             else:
-                lines.setdefault(f"{annotation.image}.JPEG", []).extend(
-                    "{:.4f},{:.4f},{:.4f},{:.4f}".format(*box) for box in boxes
-                )
+                if boxes:
+                    image = f"{annotation.image}.JPEG"
+                    lines[image] = lines.get(image, "") + "".join(f"{image},{_FORMAT.format(*box)}\n" for box in boxes)
+                count = _checked(count + len(boxes), source)
         if done % _PROGRESS_EVERY == 0:
             progress("reading boxes", done, None, "files")
     if malformed:
         raise AnnotationError(
-            f"{source}: {len(malformed)} malformed annotations; download the archive again or fix them:"
-            f"{list_reasons(malformed)}"
+            f"{source}: {malformed} malformed annotations; download the archive again or fix them:"
+            f"{list_reasons(reasons, malformed)}"
         )
-    with path.open("w") as file:
-        file.writelines(f"{image},{box}\n" for image in sorted(lines) for box in lines[image])
+    return lines
+
+
+def _checked(boxes: int, source: Path) -> int:
+    if boxes > _MAX_BOXES:
+        raise AnnotationError(
+            f"{source}: it has more than {_MAX_BOXES:,} boxes, ILSVRC2012 has 615,299; download the archive again"
+        )
+    return boxes
 
 
 def read_csv(path: Path) -> dict[str, list[str]]:

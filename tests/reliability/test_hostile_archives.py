@@ -125,7 +125,8 @@ def test_all_bad_annotations_of_a_build_are_named_in_one_error(source: Path) -> 
         "no_size": b"<annotation/>",
         "zero": b"<annotation><size><width>0</width><height>9</height></size></annotation>",
         "nan": b"<annotation><size><width>nan</width><height>9</height></size></annotation>",
-        "text": b"<annotation>" + b"x" * 10_000_001 + b"</annotation>",
+        "text": b"<annotation>" + b"x" * 1_000_000 + b"</annotation>",
+        "entities": b'<!DOCTYPE a [<!ENTITY a "b">]><annotation><a>&a;</a></annotation>',
         "empty": b"",
     }
     files = {f"n02105855/n02105855_{number}.xml": xml for number, xml in enumerate(bad.values())}
