@@ -4,8 +4,22 @@ The format is POSIX.1-1988 "ustar" as GNU tar writes it:
 https://www.gnu.org/software/tar/manual/html_node/Standard.html
 """
 
+import re
+
 BLOCK = 512
 """A tar is made of blocks of this many bytes."""
+
+
+_OCTAL = re.compile(rb" *(-?[0-7]*)[ \0]*")
+
+
+def parse_octal(field: bytes) -> int:
+    """Return the number in a field of a header; raises ValueError if it is not an octal number."""
+    # int() alone would accept b"1_0" and b"0o7".
+    match = _OCTAL.fullmatch(field)
+    if match is None:
+        raise ValueError(field)
+    return int(match[1] or b"0", 8)
 
 
 def checksum_is_right(block: bytes) -> bool:
@@ -18,7 +32,7 @@ def checksum_is_right(block: bytes) -> bool:
     """
     field = block[148:156]
     # The sum of the header's bytes, its own eight taken as spaces.
-    return int(field.strip(b" \0"), 8) == sum(block) - sum(field) + 8 * ord(" ")
+    return parse_octal(field) == sum(block) - sum(field) + 8 * ord(" ")
 
 
 def is_header(block: bytes) -> bool:

@@ -21,6 +21,9 @@ from luigi_ilsvrc.layouts.index import ImageLocation
 from luigi_ilsvrc.layouts.tar import ArchiveError, Member, members, members_of_gzip
 from luigi_ilsvrc.progress import BYTES, Progress, no_progress
 
+_MAX_ANNOTATIONS = 1_281_167
+"""One for each training image; ILSVRC2012 has 544,546."""
+
 _TRAIN_TAR = re.compile(rf"({SYNSET_PATTERN})\.tar")
 
 # The layout, see `layouts.table.Layout` ----------------------------------------------------------------
@@ -149,9 +152,16 @@ def annotations_in(archive: Path) -> Iterator[Annotation]:
             raise ArchiveError(
                 f"{archive}: {name!r} is not named <synset>/<synset>_<n>.xml: not of ILSVRC2012's layout"
             )
-        if name in seen:
-            raise ArchiveError(f"{archive}: {name} is there twice")
-        seen.add(name)
-        yield Annotation(match.group(1), match.group(2), xml)
+        synset, image = match.groups()
+        path = f"{synset}/{image}"
+        if path in seen:
+            raise ArchiveError(f"{archive}: {path}.xml is there twice")
+        if len(seen) == _MAX_ANNOTATIONS:
+            raise ArchiveError(
+                f"{archive}: it holds more than {_MAX_ANNOTATIONS:,} annotations, one for each training image: not of "
+                "ILSVRC2012's layout; download it again"
+            )
+        seen.add(path)
+        yield Annotation(synset, image, xml)
     if not seen:
         raise ArchiveError(f"{archive}: there is no annotation")

@@ -14,14 +14,17 @@ from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple
 
-from luigi_ilsvrc.dataset.tar_header import BLOCK, checksum_is_right
+from luigi_ilsvrc.dataset.tar_header import BLOCK, checksum_is_right, parse_octal
 from luigi_ilsvrc.errors import BuildError
 
 NAME_LENGTH = 100
 """Bytes of a header's first field, the member's name."""
 
-_MAX_MEMBER_BYTES = 1 << 26
-"""Bytes of one annotation, or of the records of a PAX header: a gzip file of a few MB can unpack to gigabytes."""
+_MAX_MEMBER_BYTES = 1 << 20
+"""Bytes of one annotation, which has about 500, or of the records of a PAX header."""
+
+_MAX_UNPACKED_BYTES = 1 << 32
+"""Bytes of a ``.tar.gz``, unpacked: that of ILSVRC2012 has about 1 GB, but 4 MB can unpack to as much as this."""
 
 # Mode, owner, group, time and device: not used, but if one is not a number, the block is not a header. Octal, or base
 # 256 after a first byte of 0x80 or 0xff, as GNU tar writes large ones.
@@ -58,8 +61,7 @@ class _Header(NamedTuple):
 
 def _parse_header(block: bytes, where: str) -> _Header:
     try:
-        is_right = checksum_is_right(block)
-        size = int(block[124:136].strip(b" \0") or b"0", 8)
+        is_right, size = checksum_is_right(block), parse_octal(block[124:136])
         name = block[:100].split(b"\0", 1)[0].decode("ascii")
         prefix = block[345:500].split(b"\0", 1)[0].decode("ascii") if block[257:263] == b"ustar\0" else ""
     except ValueError as error:
@@ -118,6 +120,11 @@ class _Gzip:
         except EOFError as error:
             raise ArchiveError(f"{self}: the gzip file is truncated") from error
         self.position += len(data)
+        if self.position > _MAX_UNPACKED_BYTES:
+            raise ArchiveError(
+                f"{self.where}: it unpacks to more than {_MAX_UNPACKED_BYTES:,} bytes: not of ILSVRC2012's layout; "
+                "download it again"
+            )
         return data
 
     def skip(self, size: int) -> bool:

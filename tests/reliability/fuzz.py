@@ -123,7 +123,10 @@ _NAMES = (
     *(b"../escaped\0", b"../../../escaped.JPEG\0", b"/tmp/luigi-ilsvrc-escaped\0", b"n01440764/../../escaped.xml\0"),
     *(b"n01440764.tar\0", b"n02105855_1.JPEG\0", b"ILSVRC2012_val_00000001.JPEG\0", b"\0", b"\xff\xfe\0", b"con\n\0"),
 )
-_SIZES = (b"00000000000\0", b"77777777777\0", b"00000000001\0", b"00000001000\0", b"-0000000001\0", b"\x80" + bytes(11))
+_SIZES = (
+    *(b"00000000000\0", b"77777777777\0", b"00000000001\0", b"00000001000\0", b"-0000000001\0", b"\x80" + bytes(11)),
+    *(b"0000000_010\0", b"0o000000010\0", b"0000000 010\0", b"         10 ", b"\0 0000000010", b"\0" * 12),
+)
 _KINDS = tuple(bytes([kind]) for kind in b"\x00123456789xgLKSVMN")
 # No other magic: behind that of old GNU tar, tarfile takes the field at 345 for a part of the name; GNU tar does not,
 # nor do we.
