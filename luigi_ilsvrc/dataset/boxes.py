@@ -1,5 +1,6 @@
 """The CSV of bounding boxes: ``<image>.JPEG,<xmin>,<ymin>,<xmax>,<ymax>``, relative, four decimals, no header."""
 
+import re
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
@@ -11,6 +12,10 @@ _PROGRESS_EVERY = 1000
 
 _MAX_BOXES = 2_000_000
 """Three times as many as ILSVRC2012 has: 615,299."""
+
+_LINE = re.compile(r'([^,/"\0-\x1f]+\.JPEG),([01]\.[0-9]{4}(?:,[01]\.[0-9]{4}){3})')
+_MAX_QUOTED = 60
+"""Characters of a bad line that an error shows."""
 
 _FORMAT = ",".join([f"{{:.{DECIMALS}f}}"] * len(Box._fields))
 
@@ -78,14 +83,34 @@ def _checked(boxes: int, source: Path) -> int:
 def read_csv(path: Path) -> dict[str, list[str]]:
     """Read what `write_csv` wrote.
 
+    An empty file is what `write_csv` makes of annotations without boxes, so it is accepted here.
+
     Returns
     -------
     dict
         For each image that has boxes, their coordinates as text, ``xmin,ymin,xmax,ymax``, in the order of the file.
+
+    Raises
+    ------
+    AnnotationError
+        Naming file and line, if it is not what `write_csv` writes.
     """
+    try:
+        *lines, last = path.read_bytes().decode().split("\n")
+    except UnicodeDecodeError as error:
+        raise _damaged(path, f"it is not UTF-8 text from byte {error.start} on") from error
     boxes: dict[str, list[str]] = {}
-    with path.open() as file:
-        for line in file:
-            image, _, box = line.rstrip("\n").partition(",")
-            boxes.setdefault(image, []).append(box)
+    for number, line in enumerate(lines, start=1):
+        match = _LINE.fullmatch(line)
+        if match is None:
+            raise _damaged(
+                f"{path}:{number}", f"{line[:_MAX_QUOTED]!r} is not <image>.JPEG,<xmin>,<ymin>,<xmax>,<ymax>"
+            )
+        boxes.setdefault(match[1], []).append(match[2])
+    if last:
+        raise _damaged(f"{path}:{len(lines) + 1}", "the file ends within a line")
     return boxes
+
+
+def _damaged(where: object, reason: str) -> AnnotationError:
+    return AnnotationError(f"{where}: {reason}; delete the file and run the build again")

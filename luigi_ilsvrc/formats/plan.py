@@ -8,19 +8,23 @@ import csv
 import io
 import itertools
 import random
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from luigi_ilsvrc.dataset.boxes import read_csv
-from luigi_ilsvrc.layouts.index import FIELDS, ImageLocation, parse_location, read_rows
+from luigi_ilsvrc.layouts.index import FIELDS, ImageLocation, damaged, parse_location, read_lines, read_rows
 from luigi_ilsvrc.progress import Progress, no_progress
 
 SEED = 12345
 GROUPS = 8
 """The images are divided into this many groups first: the threads of the Inception scripts."""
 
-_HEADER = ",".join((*FIELDS, "label", "text", "boxes")) + "\n"
+_FIELDS = (*FIELDS, "label", "text", "boxes")
+_HEADER = ",".join(_FIELDS)
+_LABEL = re.compile(r"[1-9][0-9]{0,8}")
+_BOX = re.compile(r"[01]\.[0-9]+(?: [01]\.[0-9]+){3}")
 
 
 @dataclass(frozen=True)
@@ -99,7 +103,7 @@ def write_plan(
     random.Random(SEED).shuffle(images)
     bounds = shard_bounds(len(images), num_shards)
     for shard in range(num_shards):
-        lines = [_HEADER, *images[bounds[shard] : bounds[shard + 1]]]
+        lines = [f"{_HEADER}\n", *images[bounds[shard] : bounds[shard + 1]]]
         plan_file(directory, shard).write_text("".join(lines), encoding="utf-8")
         progress("planning", shard + 1, num_shards, "shards")
 
@@ -118,13 +122,42 @@ def plan_file(directory: Path, shard: int) -> Path:
 
 
 def read_plan(directory: Path, shard: int) -> list[PlannedImage]:
-    """Read the plan of one shard."""
-    with plan_file(directory, shard).open(newline="", encoding="utf-8") as file:
-        return [
-            PlannedImage(parse_location(row), int(row["label"]), row["text"], _parse_boxes(row["boxes"]))
-            for row in csv.DictReader(file)
-        ]
+    """Read the plan of one shard.
+
+    Raises
+    ------
+    ArchiveError
+        If it is missing, or not what `write_plan` wrote.
+    """
+    path = plan_file(directory, shard)
+    try:
+        lines = read_lines(path, _HEADER)
+    except FileNotFoundError as error:
+        raise damaged(path, "the plan of the shard is missing") from error
+    except ValueError as error:
+        raise damaged(path, error) from error
+    planned = []
+    for number, line in enumerate(lines, start=2):
+        try:
+            planned.append(_parse_line(line))
+        except (ValueError, csv.Error) as error:
+            raise damaged(f"{path}:{number}", error) from error
+    return planned
 
 
-def _parse_boxes(boxes: str) -> list[tuple[float, ...]]:
-    return [tuple(map(float, box.split(" "))) for box in boxes.split(";")] if boxes else []
+def _parse_line(line: str) -> PlannedImage:
+    fields = next(csv.reader([line], strict=True), [])
+    if len(fields) != len(_FIELDS):
+        raise ValueError(f"not a row of {len(_FIELDS)} fields")
+    row = dict(zip(_FIELDS, fields, strict=True))
+    if not _LABEL.fullmatch(row["label"]):
+        raise ValueError(f"{row['label']!r} is not a label")
+    return PlannedImage(parse_location(row), int(row["label"]), row["text"], _parse_boxes(row["boxes"]))
+
+
+def _parse_boxes(text: str) -> list[tuple[float, ...]]:
+    boxes = text.split(";") if text else []
+    for box in boxes:
+        if not _BOX.fullmatch(box):
+            raise ValueError(f"{box!r} is not a box")
+    return [tuple(map(float, box.split(" "))) for box in boxes]

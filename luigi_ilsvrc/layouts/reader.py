@@ -3,10 +3,16 @@
 import os
 from contextlib import ExitStack
 from pathlib import Path
+from typing import NamedTuple
 
 from luigi_ilsvrc.dataset.tar_header import BLOCK
 from luigi_ilsvrc.layouts.index import ImageLocation
 from luigi_ilsvrc.layouts.tar import NAME_LENGTH, ArchiveError
+
+
+class _Archive(NamedTuple):
+    descriptor: int
+    size: int
 
 
 class ImageReader:
@@ -23,7 +29,7 @@ class ImageReader:
     def __init__(self, directory: Path, folders: Path) -> None:
         self._directory = directory
         self._folders = folders
-        self._archives: dict[str, int | None] = {}
+        self._archives: dict[str, _Archive | None] = {}
         self._open_files = ExitStack()
 
     def __enter__(self) -> "ImageReader":
@@ -47,24 +53,28 @@ class ImageReader:
         """Say where an image lies, for a person."""
         return f"{location.name} in {self._directory / location.file} at byte {location.offset}"
 
-    def _archive(self, file: str) -> int | None:
+    def _archive(self, file: str) -> _Archive | None:
         if file not in self._archives:
             try:
                 archive = self._open_files.enter_context((self._directory / file).open("rb"))
             except FileNotFoundError:
                 self._archives[file] = None
             else:
-                self._archives[file] = archive.fileno()
+                self._archives[file] = _Archive(archive.fileno(), os.fstat(archive.fileno()).st_size)
         return self._archives[file]
 
-    def _read_member(self, archive: int, location: ImageLocation) -> bytes:
-        header = os.pread(archive, NAME_LENGTH, location.offset - BLOCK)
+    def _read_member(self, archive: _Archive, location: ImageLocation) -> bytes:
+        # A size is checked before it is read: so many bytes of memory are taken first.
+        if location.offset + location.size > archive.size:
+            raise ArchiveError(f"{self.describe(location)}: the archive ends before the image does: truncated")
+        start = location.offset - BLOCK
+        header = os.pread(archive.descriptor, NAME_LENGTH, start) if start >= 0 else b""
         if header.split(b"\0", 1)[0] != location.name.encode():
             raise ArchiveError(
                 f"{self.describe(location)}: the archive is not the one that was indexed; delete the index folder "
                 "and what was built from it, and run the build again"
             )
-        data = os.pread(archive, location.size, location.offset)
+        data = os.pread(archive.descriptor, location.size, location.offset)
         if len(data) < location.size:
             raise ArchiveError(f"{self.describe(location)}: the archive ends before the image does: truncated")
         return data
@@ -73,12 +83,14 @@ class ImageReader:
         indexed, extracted = self._directory / location.file, self._folders / location.synset / location.name
         path = extracted if location.file.endswith(".tar") or not indexed.exists() else indexed
         try:
-            data = path.read_bytes()
+            with path.open("rb") as file:
+                size = os.fstat(file.fileno()).st_size
+                data = file.read() if size == location.size else b""
         except FileNotFoundError as error:
             raise ArchiveError(
                 f"{path} is gone, and so is {indexed}; delete the folder {path.parent} and run the build again: it "
                 "downloads the archive"
             ) from error
-        if len(data) != location.size:
-            raise ArchiveError(f"{path} has {len(data)} bytes, the index says {location.size}; extract it again")
+        if size != location.size:
+            raise ArchiveError(f"{path} has {size} bytes, the index says {location.size}; extract it again")
         return data
