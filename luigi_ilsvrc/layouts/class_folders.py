@@ -15,6 +15,7 @@ from luigi_ilsvrc.layouts.image_names import ANNOTATION, check_images, check_tra
 from luigi_ilsvrc.layouts.index import ImageLocation
 from luigi_ilsvrc.layouts.tar import ArchiveError
 from luigi_ilsvrc.progress import Progress, no_progress
+from luigi_ilsvrc.storage import disk
 
 # The layout, see `layouts.table.Layout` ----------------------------------------------------------------
 
@@ -128,6 +129,9 @@ def annotations_in(folders: Path) -> Iterator[Annotation]:
             match = ANNOTATION.fullmatch(f"{synset}/{name}")
             if match:
                 found = True
-                yield Annotation(synset, match.group(2), (folders / synset / name).read_bytes())
+                path = folders / synset / name
+                with disk.reading(path):
+                    xml = path.read_bytes()
+                yield Annotation(synset, match.group(2), xml)
     if not found:
         raise ArchiveError(f"{folders}: there is no <synset>/<synset>_<n>.xml; delete the folder, or fill it")

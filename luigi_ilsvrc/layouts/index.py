@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from luigi_ilsvrc.dataset.synsets import SYNSET
 from luigi_ilsvrc.layouts.tar import ArchiveError
+from luigi_ilsvrc.storage import disk
 
 
 class ImageLocation(NamedTuple):
@@ -123,7 +124,8 @@ def read_lines(path: Path, header: str) -> list[str]:
         If it is not there.
     """
     try:
-        text = path.read_bytes().decode()
+        with disk.reading(path):
+            text = path.read_bytes().decode()
     except UnicodeDecodeError as error:
         raise ValueError(f"it is not UTF-8 text from byte {error.start} on") from error
     if not text:

@@ -20,6 +20,7 @@ from luigi_ilsvrc.layouts.image_names import (
 from luigi_ilsvrc.layouts.index import ImageLocation
 from luigi_ilsvrc.layouts.tar import ArchiveError, Member, members, members_of_gzip
 from luigi_ilsvrc.progress import BYTES, Progress, no_progress
+from luigi_ilsvrc.storage import disk
 
 _MAX_ANNOTATIONS = 1_281_167
 """One for each training image; ILSVRC2012 has 544,546."""
@@ -78,7 +79,7 @@ def index_train(archive: Path, synsets: Sequence[str], progress: Progress = no_p
     """
     locations: list[ImageLocation] = []
     found: set[str] = set()
-    with archive.open("rb") as file:
+    with disk.reading(archive), archive.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
         for tar in members(file.fileno(), 0, size, str(archive)):
             synset = match_name(_TRAIN_TAR, tar.name, f"{archive}", "<synset>.tar")
@@ -124,7 +125,7 @@ def index_validation(
         If the table has not as many lines as the archive has images.
     """
     images: list[Member] = []
-    with archive.open("rb") as file:
+    with disk.reading(archive), archive.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
         for image in members(file.fileno(), 0, size, str(archive)):
             images.append(image)

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from luigi_ilsvrc.dataset.tar_header import BLOCK
 from luigi_ilsvrc.layouts.index import ImageLocation
 from luigi_ilsvrc.layouts.tar import NAME_LENGTH, ArchiveError
+from luigi_ilsvrc.storage import disk
 
 
 class _Archive(NamedTuple):
@@ -47,7 +48,10 @@ class ImageReader:
             If the file is gone, or is not what was indexed: another archive, or shorter than the index says.
         """
         archive = self._archive(location.file) if location.file.endswith(".tar") else None
-        return self._read_file(location) if archive is None else self._read_member(archive, location)
+        if archive is None:
+            return self._read_file(location)
+        with disk.reading(self._directory / location.file):
+            return self._read_member(archive, location)
 
     def describe(self, location: ImageLocation) -> str:
         """Say where an image lies, for a person."""
@@ -83,7 +87,7 @@ class ImageReader:
         indexed, extracted = self._directory / location.file, self._folders / location.synset / location.name
         path = extracted if location.file.endswith(".tar") or not indexed.exists() else indexed
         try:
-            with path.open("rb") as file:
+            with disk.reading(path), path.open("rb") as file:
                 size = os.fstat(file.fileno()).st_size
                 data = file.read() if size == location.size else b""
         except FileNotFoundError as error:

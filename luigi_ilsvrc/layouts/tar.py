@@ -119,6 +119,9 @@ class _Gzip:
             raise ArchiveError(f"{self}: the gzip file is damaged, or not a gzip file: {error}") from error
         except EOFError as error:
             raise ArchiveError(f"{self}: the gzip file is truncated") from error
+        except OSError as error:
+            error.filename = self.where
+            raise
         self.position += len(data)
         if self.position > _MAX_UNPACKED_BYTES:
             raise ArchiveError(
