@@ -152,8 +152,8 @@ def _advice_if_full(path: Path) -> str:
         free = inodes = None
     if free is not None and inodes is not None and inodes < _FEW_INODES and free > inodes * _BYTES_PER_INODE:
         return (
-            f", which leaves {free:,} bytes free, but only {inodes:,} inodes: so many files can be made. Delete files "
-            "that are not needed, or use a file system with more inodes, and run the build again"
+            f", which leaves {free:,} bytes free, but only {inodes:,} inodes, of which each file takes one: delete "
+            "files that are not needed, or use a file system with more inodes, and run the build again"
         )
     left = "" if free is None else f", which leaves {free:,} bytes free"
     return f"{left}: free some space (or raise the quota) and run the build again"
