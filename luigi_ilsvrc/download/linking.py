@@ -6,11 +6,11 @@ from pathlib import Path
 from luigi_ilsvrc.download.checksums import ChecksumError
 from luigi_ilsvrc.download.disk_errors import read_error
 from luigi_ilsvrc.download.named_file import FileState, state_of
-from luigi_ilsvrc.download.publishing import publish_file, unique_path
 from luigi_ilsvrc.download.source import DownloadError
 from luigi_ilsvrc.progress import Progress
 from luigi_ilsvrc.storage.digests import md5_of_file
-from luigi_ilsvrc.storage.publish import partial_path
+from luigi_ilsvrc.storage.publish import publish_file, sync_file
+from luigi_ilsvrc.storage.temporary import partial_path, temporary_path
 
 
 def can_link(original: Path, destination: Path) -> bool:
@@ -18,7 +18,7 @@ def can_link(original: Path, destination: Path) -> bool:
 
     It must be on the same file system, and often of the same owner (fs.protected_hardlinks).
     """
-    probe = unique_path(partial_path(destination))
+    probe = temporary_path(partial_path(destination))
     try:
         os.link(original, probe, follow_symlinks=False)
     except OSError:
@@ -40,11 +40,12 @@ def link_verified(original: Path, destination: Path, md5: str | None, progress: 
     before = _state_of_original(original)
     if md5 is not None:
         _verify(original, md5, progress)
-    link = unique_path(partial_path(destination))
+    link = temporary_path(partial_path(destination))
     os.link(original, link, follow_symlinks=False)
     try:
         if state_of(link) != before:
             raise DownloadError(f"{original} has changed while it was read: run again when nobody writes it")
+        sync_file(link)
         publish_file(link, destination)
     finally:
         link.unlink(missing_ok=True)

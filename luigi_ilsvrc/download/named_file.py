@@ -6,7 +6,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from luigi_ilsvrc.download.publishing import new_file, unique_path
+from luigi_ilsvrc.storage.publish import create_file
+from luigi_ilsvrc.storage.temporary import temporary_path
 
 
 class PartialFileLostError(Exception):
@@ -71,8 +72,8 @@ class NamedFile:
 
         Not emptied: if locks do not work, another process may be publishing it.
         """
-        temporary = unique_path(self.path)
-        descriptor = new_file(temporary)
+        temporary = temporary_path(self.path)
+        descriptor = create_file(temporary)
         try:
             # Nobody else knows it yet. If locks do not work, this one does not either.
             with suppress(OSError):
@@ -93,7 +94,7 @@ class NamedFile:
         PartialFileLostError
             If the file is not the one of its name any more, or not in the expected state.
         """
-        name = unique_path(self.path)
+        name = temporary_path(self.path)
         try:
             os.rename(self.path, name)
         except FileNotFoundError:

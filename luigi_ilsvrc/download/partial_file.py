@@ -18,11 +18,11 @@ from luigi_ilsvrc.download.disk_errors import full_advice, write_error
 from luigi_ilsvrc.download.file_hash import HASH_CHUNK, FileHash
 from luigi_ilsvrc.download.named_file import FileState, NamedFile
 from luigi_ilsvrc.download.partial_record import Range, companions_of, read_record, record_path, write_record
-from luigi_ilsvrc.download.publishing import publish_file
 from luigi_ilsvrc.download.source import DownloadError, FileVersion
 from luigi_ilsvrc.progress import BYTES, Progress
 from luigi_ilsvrc.storage.disk import free_bytes
-from luigi_ilsvrc.storage.publish import partial_path
+from luigi_ilsvrc.storage.publish import publish_file
+from luigi_ilsvrc.storage.temporary import partial_path
 
 RECORD_INTERVAL_BYTES = 4 << 20
 """Write the list of ranges after this many bytes; a killed process may have to download as many again."""

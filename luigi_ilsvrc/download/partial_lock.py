@@ -12,7 +12,7 @@ from luigi_ilsvrc.download.partial_file import PartialFile
 from luigi_ilsvrc.download.partial_record import companions_of
 from luigi_ilsvrc.download.source import DownloadError
 from luigi_ilsvrc.storage.locks import locked
-from luigi_ilsvrc.storage.publish import partial_path
+from luigi_ilsvrc.storage.temporary import partial_path
 
 
 @contextmanager

@@ -10,9 +10,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from luigi_ilsvrc.download.publishing import replace_file
 from luigi_ilsvrc.download.server_text import is_validator
 from luigi_ilsvrc.download.source import FileVersion
+from luigi_ilsvrc.storage.publish import replace_file
 
 Range: TypeAlias = tuple[int, int]
 """The offset of a range's first byte, and that after its last one."""

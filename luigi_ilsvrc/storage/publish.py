@@ -1,79 +1,253 @@
-"""Outputs that are whole when they exist, however many processes make them and whenever these die.
+"""Outputs that are whole when they exist, however many processes make them and whenever these, or the power, fail.
 
-An output is made under the temporary name ``<path>.partial`` and gets its own name when it is complete. The temporary
-name is locked, so that of two processes one waits for the other; and it is always the same, so that the next process
-clears what a killed one left.
+An output is made under a temporary name that no other process can have, written to the disk (fsync), and then published
+without overwriting. Of two processes that make the same output, the second one discards its own. No lock is needed for
+that; locks (see `locks`) only save double work.
 """
 
+import ctypes
+import errno
 import os
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
+from typing import Any
 
-from luigi_ilsvrc.storage.locks import locked
+from luigi_ilsvrc.storage.temporary import temporary_path
 
-PARTIAL_SUFFIX = ".partial"
-"""Ends the temporary name of an output that is being made."""
+_NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV, errno.EACCES}
+_NO_RENAME_FLAGS = {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP}
+_NO_SYNCFS = {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP}
+_EXISTS = {errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR, errno.EISDIR}
 
-
-def partial_path(path: Path) -> Path:
-    """Return the temporary name of an output."""
-    return path.with_name(path.name + PARTIAL_SUFFIX)
-
-
-def new_file(path: Path) -> AbstractContextManager[Path]:
-    """Yield a path to write to, an empty file; it becomes `path` when the block ends without an exception.
-
-    Missing parent folders are made. A second process waits here until the first is done; it must then look whether
-    `path` exists already, and what it writes is discarded if so. If the block fails, nothing is left.
-    """
-    return _published(path, _open_file, _truncate, os.unlink)
-
-
-def new_folder(path: Path) -> AbstractContextManager[Path]:
-    """Yield an empty folder, which becomes `path`; otherwise as `new_file`."""
-    return _published(path, _open_folder, _clear_folder, shutil.rmtree)
+_AT_FDCWD = -100
+_RENAME_NOREPLACE = 1
+"""From <fcntl.h> and <linux/fs.h>; see renameat2(2)."""
 
 
 @contextmanager
-def _published(
-    path: Path, open_path: Callable[[Path], int], clear: Callable[[Path], None], remove: Callable[[Path], None]
-) -> Iterator[Path]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = partial_path(path)
-    with locked(temporary, open_path):
-        clear(temporary)
+def new_file(path: Path) -> Iterator[Path]:
+    """Yield a path to write to, an empty file; it becomes `path` when the block ends without an exception.
+
+    Missing parent folders are made. If `path` exists by then, it stays, and what was written is discarded. If the
+    block fails, nothing is left.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be made, written to the disk or published.
+    """
+    make_folder(path.parent)
+    temporary = temporary_path(path)
+    os.close(create_file(temporary))
+    try:
+        yield temporary
+        sync_file(temporary)
+        publish_file(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """Yield an empty folder, which becomes `path`; otherwise as `new_file`."""
+    make_folder(path.parent)
+    temporary = temporary_path(path)
+    temporary.mkdir()
+    try:
+        yield temporary
+        sync_folder_contents(temporary)
+        publish_folder(temporary, path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def replace_file(path: Path, contents: bytes, *, durable: bool = True) -> None:
+    """Write a small file in place of whatever lies at `path`, at once and whole.
+
+    Parameters
+    ----------
+    path : Path
+        The file. A symbolic link is replaced, not followed.
+    contents : bytes
+        What it is to hold.
+    durable : bool
+        Whether it has to be on the disk when this returns; False for what is written often and can be lost.
+    """
+    make_folder(path.parent)
+    temporary = temporary_path(path)
+    descriptor = create_file(temporary)
+    try:
         try:
-            yield temporary
-        except BaseException:
-            remove(temporary)
+            _write_all(descriptor, contents)
+            if durable:
+                os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    if durable:
+        sync_folder(path.parent)
+
+
+def create_file(path: Path) -> int:
+    """Make an empty file and return its descriptor, to read and write; raises FileExistsError if anything is there."""
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o666)
+
+
+def _write_all(descriptor: int, contents: bytes) -> None:
+    rest = memoryview(contents)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
+
+
+def publish_file(temporary: Path, path: Path) -> bool:
+    """Give a file its name, unless that exists; the file must be on the disk (fsync).
+
+    Returns
+    -------
+    bool
+        False if `path` exists already. The file then still has its temporary name.
+    """
+    published = _link(temporary, path)
+    if published is None:
+        published = _rename(temporary, path)
+    if published:
+        temporary.unlink(missing_ok=True)
+        sync_folder(path.parent)
+    return published
+
+
+def publish_folder(temporary: Path, path: Path) -> bool:
+    """Give a folder its name, unless that exists; otherwise as `publish_file`."""
+    published = _rename(temporary, path)
+    if published:
+        sync_folder(path.parent)
+    return published
+
+
+def _link(temporary: Path, path: Path) -> bool | None:
+    """Return whether a link was made; None if the file system has no hard links."""
+    try:
+        os.link(temporary, path, follow_symlinks=False)
+    except FileExistsError:
+        # On NFS an answer may get lost and the request be repeated: then it is our own link.
+        return _is_same(temporary, path)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
             raise
-        if path.exists():
-            remove(temporary)
-        else:
-            temporary.rename(path)
+        return None
+    return True
 
 
-def _open_file(path: Path) -> int:
-    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+def _is_same(temporary: Path, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.lstat(temporary), os.lstat(path))
+    except FileNotFoundError:
+        return False
 
 
-def _open_folder(path: Path) -> int:
-    while True:
-        with suppress(FileExistsError):
-            path.mkdir()
-        with suppress(FileNotFoundError):
-            return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+def _rename(temporary: Path, path: Path) -> bool:
+    try:
+        _rename_without_replacing(temporary, path)
+    except OSError as error:
+        if error.errno in _EXISTS:
+            return False
+        if error.errno not in _NO_RENAME_FLAGS:
+            raise
+    else:
+        return True
+    # The file system has neither. rename(2) does not replace a folder that holds something.
+    if os.path.lexists(path):
+        return False
+    try:
+        temporary.rename(path)
+    except OSError as error:
+        if error.errno in _EXISTS:
+            return False
+        raise
+    return True
 
 
-def _truncate(path: Path) -> None:
-    os.truncate(path, 0)
+def _rename_without_replacing(temporary: Path, path: Path) -> None:
+    rename = getattr(_libc(), "renameat2", None)
+    if rename is None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+    arguments = (_AT_FDCWD, os.fsencode(temporary), _AT_FDCWD, os.fsencode(path), _RENAME_NOREPLACE)
+    if rename(*arguments) != 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code), str(path))
 
 
-def _clear_folder(folder: Path) -> None:
-    for entry in list(os.scandir(folder)):
-        if entry.is_dir(follow_symlinks=False):
-            shutil.rmtree(entry.path)
-        else:
-            os.unlink(entry.path)
+@cache
+def _libc() -> Any:
+    return ctypes.CDLL(None, use_errno=True)
+
+
+# Onto the disk -------------------------------------------------------------------------------------------------------
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and its missing parents, durably; do nothing if it exists. Raises OSError."""
+    if path.is_dir():
+        return
+    make_folder(path.parent)
+    with suppress(FileExistsError):
+        path.mkdir()
+        sync_folder(path.parent)
+    if not path.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
+
+
+def sync_file(path: Path) -> None:
+    """Write a file to the disk (fsync). Raises OSError, which names it."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        error.filename = str(path)
+        raise
+    finally:
+        os.close(descriptor)
+
+
+def sync_folder(path: Path) -> None:
+    """Write the names in a folder to the disk; do nothing if its file system cannot."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        # Some network and FUSE file systems refuse it for folders.
+        with suppress(OSError):
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_folder_contents(path: Path) -> None:
+    """Write all files in a folder to the disk: at once if the system can (syncfs), else file by file."""
+    if _sync_file_system(path):
+        return
+    for folder, _, names in os.walk(path):
+        for name in names:
+            sync_file(Path(folder, name))
+        sync_folder(Path(folder))
+
+
+def _sync_file_system(path: Path) -> bool:
+    """Write all of a file system to the disk; return False if it cannot be asked for that."""
+    sync = getattr(_libc(), "syncfs", None)
+    if sync is None:
+        return False
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        if sync(descriptor) == 0:
+            return True
+        code = ctypes.get_errno()
+    finally:
+        os.close(descriptor)
+    if code not in _NO_SYNCFS:
+        raise OSError(code, os.strerror(code), str(path))
+    return False

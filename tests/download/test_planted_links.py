@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from luigi_ilsvrc.download.partial_record import read_record
-from luigi_ilsvrc.download.publishing import publish_file, replace_file
 from luigi_ilsvrc.download.source import DownloadError
+from luigi_ilsvrc.storage.publish import publish_file, replace_file
 from tests.download.helpers import BODY, NAME, Fetch, assert_only_file, beside, leave_partial, partial_of, record_file
 from tests.support.hostile_server import HostileServer
 

@@ -1,3 +1,5 @@
+import errno
+import fcntl
 import logging
 import multiprocessing
 import os
@@ -9,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from luigi_ilsvrc.storage.locks import locked, locked_if_free
+from luigi_ilsvrc.storage.locks import locked, locked_if_free, output_lock
 
 
 def open_file(path: Path) -> int:
@@ -24,7 +26,7 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def warnings() -> Iterator[list[str]]:
+def messages() -> Iterator[list[str]]:
     """What the module logs; `caplog` has nothing of it once Luigi's log has taken it over."""
     messages: list[str] = []
 
@@ -33,9 +35,12 @@ def warnings() -> Iterator[list[str]]:
             messages.append(record.getMessage())
 
     logger, collector = logging.getLogger("luigi_ilsvrc.storage.locks"), Collector()
+    level = logger.level
+    logger.setLevel(logging.INFO)
     logger.addHandler(collector)
     yield messages
     logger.removeHandler(collector)
+    logger.setLevel(level)
 
 
 def hold(path: Path, inside: Connection, seconds: float, rename_to: Path | None) -> None:
@@ -79,19 +84,19 @@ def test_a_missing_file_is_made_by_the_function_that_opens_it(tmp_path: Path) ->
         assert (tmp_path / "new").exists()
 
 
-def test_a_lock_of_another_process_is_waited_for_and_logged_once(path: Path, warnings: list[str]) -> None:
+def test_a_lock_of_another_process_is_waited_for_and_logged_once(path: Path, messages: list[str]) -> None:
     process = start_holder(path, 0.3)
     with locked(path, open_file):
         process.join(timeout=30)
         assert process.exitcode == 0
-    assert len(warnings) == 1
-    assert str(path) in warnings[0]
+    assert len(messages) == 1
+    assert str(path) in messages[0]
 
 
-def test_a_lock_that_nobody_holds_is_not_logged(path: Path, warnings: list[str]) -> None:
+def test_a_lock_that_nobody_holds_is_not_logged(path: Path, messages: list[str]) -> None:
     with locked(path, open_file):
         pass
-    assert warnings == []
+    assert messages == []
 
 
 def test_a_lock_ends_with_a_process_that_is_killed(path: Path, holder: multiprocessing.Process) -> None:
@@ -116,12 +121,106 @@ def test_if_the_former_owner_has_renamed_the_file_a_new_one_is_locked(path: Path
         assert os.path.samestat(os.fstat(descriptor), path.stat())
 
 
-@pytest.mark.skipif(not hasattr(os, "O_PATH"), reason="only Linux has descriptors that flock refuses")
-def test_a_file_system_without_locks_is_logged_and_the_work_goes_on(path: Path, warnings: list[str]) -> None:
-    with locked(path, lambda path: os.open(path, os.O_PATH)) as descriptor:
+NO_LOCKS = [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF, errno.ESTALE]
+
+
+@pytest.fixture(params=NO_LOCKS, ids=lambda code: errno.errorcode[code])
+def without_locks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file system that refuses locks."""
+
+    def refuse(descriptor: int, operation: int) -> None:
+        raise OSError(request.param, os.strerror(request.param))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+
+
+@pytest.mark.usefixtures("without_locks")
+def test_a_file_system_without_locks_is_logged_and_the_work_goes_on(path: Path, messages: list[str]) -> None:
+    with locked(path, open_file) as descriptor:
         assert os.path.samestat(os.fstat(descriptor), path.stat())
-    assert len(warnings) == 1
-    assert str(path) in warnings[0]
+    assert len(messages) == 1
+    assert str(path) in messages[0]
+
+
+def test_if_the_file_system_no_longer_knows_the_file_the_work_goes_on(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def be_stale(first: os.stat_result, second: os.stat_result) -> bool:
+        raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+
+    monkeypatch.setattr(os.path, "samestat", be_stale)
+    with locked(path, open_file) as descriptor:
+        assert descriptor >= 0
+
+
+def test_a_lock_that_is_given_to_everybody_is_no_error(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fcntl, "flock", lambda descriptor, operation: None)
+    with locked(path, open_file) as first, locked(path, open_file) as second:
+        assert first != second
+
+
+# The lock of an output -----------------------------------------------------------------------------------------------
+
+
+def make_output(directory: Path, seconds: float, inside: Connection) -> None:
+    with output_lock(directory / "locks" / "output", directory / "output"):
+        inside.send(True)
+        time.sleep(seconds)
+        (directory / "output").touch()
+
+
+def test_a_second_process_waits_until_the_output_is_made_and_says_for_which(
+    tmp_path: Path, messages: list[str]
+) -> None:
+    inside, sender = multiprocessing.Pipe()
+    process = multiprocessing.Process(target=make_output, args=(tmp_path, 0.3, sender))
+    process.start()
+    inside.recv()
+    with output_lock(tmp_path / "locks" / "output", tmp_path / "output"):
+        assert (tmp_path / "output").exists()
+    process.join()
+    assert [str(tmp_path / "output") in message for message in messages] == [True]
+
+
+def test_only_a_regular_file_of_its_own_is_locked_and_nothing_is_left_of_it(tmp_path: Path) -> None:
+    lock = tmp_path / "locks" / "output"
+    with output_lock(lock, tmp_path / "output"):
+        assert lock.is_file()
+        assert os.listdir(tmp_path) == ["locks"]
+    assert os.listdir(tmp_path / "locks") == []
+
+
+def test_nothing_is_left_of_the_lock_of_an_output_that_fails(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError), output_lock(tmp_path / "locks" / "output", tmp_path / "output"):
+        raise RuntimeError
+    assert os.listdir(tmp_path / "locks") == []
+
+
+def test_the_lock_that_a_killed_process_left_is_in_nobodys_way(tmp_path: Path) -> None:
+    inside, sender = multiprocessing.Pipe()
+    process = multiprocessing.Process(target=make_output, args=(tmp_path, 60, sender))
+    process.start()
+    inside.recv()
+    process.kill()
+    process.join()
+    with output_lock(tmp_path / "locks" / "output", tmp_path / "output"):
+        pass
+    assert os.listdir(tmp_path / "locks") == []
+
+
+def test_a_link_in_the_place_of_a_lock_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "locks").mkdir()
+    (tmp_path / "locks" / "output").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(OSError), output_lock(tmp_path / "locks" / "output", tmp_path / "output"):
+        pass
+    assert not (tmp_path / "elsewhere").exists()
+
+
+@pytest.mark.usefixtures("without_locks")
+def test_an_output_is_made_without_a_lock_if_there_are_none(tmp_path: Path) -> None:
+    with output_lock(tmp_path / "locks" / "output", tmp_path / "output"):
+        (tmp_path / "output").touch()
+    assert sorted(os.listdir(tmp_path)) == ["locks", "output"]
 
 
 # Trying a lock -------------------------------------------------------------------------------------------------------
@@ -129,11 +228,6 @@ def test_a_file_system_without_locks_is_logged_and_the_work_goes_on(path: Path, 
 
 def test_a_file_that_nobody_has_locked_is_free(path: Path) -> None:
     with locked_if_free(path) as is_free:
-        assert is_free
-
-
-def test_a_folder_that_nobody_has_locked_is_free(tmp_path: Path) -> None:
-    with locked_if_free(tmp_path) as is_free:
         assert is_free
 
 

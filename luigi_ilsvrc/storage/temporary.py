@@ -1,0 +1,104 @@
+"""Temporary names that no other process can have, and whether the process that made one still runs.
+
+A temporary name is ``<name>.<host>-<pid>-<start>-<random>.partial``. `host` is that of the kernel and the process
+namespace, so that equal process numbers of two machines or containers are told apart.
+"""
+
+import os
+import re
+import secrets
+import socket
+from functools import cache
+from pathlib import Path
+
+PARTIAL_SUFFIX = ".partial"
+"""Ends the temporary name of an output that is being made."""
+
+_OWNER = re.compile(
+    r"\.(?P<host>[A-Za-z0-9_]+)-(?P<pid>[0-9]+)-(?P<start>[0-9]+)-[0-9a-f]+" + re.escape(PARTIAL_SUFFIX)
+)
+
+
+def temporary_path(path: Path) -> Path:
+    """Return a name beside `path` that no other process has, and no other call gives."""
+    pid = os.getpid()
+    owner = f"{_host()}-{pid}-{_start(pid)}-{secrets.token_hex(4)}"
+    return path.with_name(f"{path.name}.{owner}{PARTIAL_SUFFIX}")
+
+
+def partial_path(path: Path) -> Path:
+    """Return the name of the partial file of a download, which is always the same, so that it can be resumed."""
+    return path.with_name(path.name + PARTIAL_SUFFIX)
+
+
+def output_name(name: str) -> str | None:
+    """Return the name of the output that a temporary name is of; None if it is not a temporary name."""
+    match = _OWNER.search(name)
+    return name[: match.start()] if match and match.end() == len(name) else None
+
+
+def is_abandoned(path: Path, max_age: float, now: float) -> bool:
+    """Tell whether what has a temporary name can be removed, because nobody is writing it.
+
+    Parameters
+    ----------
+    path : Path
+        Its temporary name.
+    max_age : float
+        Seconds without a change after which something counts as abandoned that another host has made, or a version
+        whose temporary names do not tell their owner.
+    now : float
+        The present time, in seconds since the epoch.
+    """
+    match = _OWNER.search(path.name)
+    if match is not None and match["host"] == _host():
+        return _start(int(match["pid"])) != int(match["start"])
+    return now - _last_change(path) > max_age
+
+
+def _last_change(path: Path) -> float:
+    """Return when a file, or anything in a folder, was last changed, in seconds since the epoch."""
+    times = [path.lstat().st_mtime]
+    for folder, folders, _ in os.walk(path):
+        times += [os.lstat(os.path.join(folder, name)).st_mtime for name in folders]
+    return max(times)
+
+
+@cache
+def _host() -> str:
+    # The name of a host may stand for several machines, and a process number for several containers of one.
+    parts = [socket.gethostname(), _read("/proc/sys/kernel/random/boot_id")[:8], _namespace()]
+    return re.sub(r"[^A-Za-z0-9]", "_", "_".join(part for part in parts if part))
+
+
+def _namespace() -> str:
+    try:
+        return f"{os.stat('/proc/self/ns/pid').st_ino:x}"
+    except OSError:
+        return ""
+
+
+def _start(pid: int) -> int:
+    """Return when a process started, in ticks since the host did; 0 if it does not run."""
+    # The name of the program, in parentheses, may contain anything.
+    fields = _read(f"/proc/{pid}/stat").rpartition(")")[2].split()
+    if fields:
+        return int(fields[19]) if fields[0] != "Z" else 0
+    return 1 if _runs(pid) else 0
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text(errors="replace").strip()
+    except OSError:
+        return ""
