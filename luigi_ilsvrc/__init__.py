@@ -7,13 +7,13 @@ from luigi_ilsvrc.tasks.extraction import ExtractBoundingBoxes, ExtractTrainPerS
 from luigi_ilsvrc.tasks.indexing import IndexTrain, IndexValidation
 from luigi_ilsvrc.tasks.shards import PlanShards, TFRecords, TFRecordShard
 from luigi_ilsvrc.tasks.verification.build import VerifyBuild
-from luigi_ilsvrc.tasks.verification.parts import (
-    VerifyAnnotations,
-    VerifyArchive,
+from luigi_ilsvrc.tasks.verification.images import VerifyArchive, VerifySynset, VerifyValidation
+from luigi_ilsvrc.tasks.verification.records import (
+    VerifyBoxes,
+    VerifyBuildRecord,
     VerifyIndex,
+    VerifyPlan,
     VerifyShard,
-    VerifySynset,
-    VerifyValidation,
 )
 
 __all__ = [
@@ -31,10 +31,12 @@ __all__ = [
     "TFRecordShard",
     "TFRecords",
     "TrainImages",
-    "VerifyAnnotations",
     "VerifyArchive",
+    "VerifyBoxes",
     "VerifyBuild",
+    "VerifyBuildRecord",
     "VerifyIndex",
+    "VerifyPlan",
     "VerifyShard",
     "VerifySynset",
     "VerifyValidation",

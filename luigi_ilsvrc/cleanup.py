@@ -2,6 +2,7 @@
 
 import logging
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,49 +11,66 @@ from luigi_ilsvrc.dataset.paths import DataSetPaths
 from luigi_ilsvrc.download.partial_file import companion_files
 from luigi_ilsvrc.inventory import find_unfinished, output_folders
 from luigi_ilsvrc.storage.locks import locked_if_free
-from luigi_ilsvrc.storage.publish import partial_path
+from luigi_ilsvrc.storage.temporary import is_abandoned, partial_path
 
 logger = logging.getLogger(__name__)
 
 
-def remove_unfinished(paths: DataSetPaths) -> None:
-    """Remove the unfinished outputs that no process is writing; those of `unfinished_outputs`.
-
-    A task clears what a killed process left of the same output. This is for what no task would come to: a process was
-    killed just after it, or another one, had finished the output; or the number of shards has changed since.
-    """
-    companions = {path: partial_path(archive) for archive in _archives(paths) for path in companion_files(archive)}
-    for path in unfinished_outputs(paths):
-        if path in companions and companions[path].exists():
-            # Both are in use.
-            continue
+def remove_abandoned(paths: DataSetPaths, max_age: float) -> None:
+    """Remove the unfinished outputs that nobody is making any more; see `abandoned_outputs`."""
+    for path in abandoned_outputs(paths, max_age):
         try:
-            with locked_if_free(path) as is_free:
-                if is_free:
-                    _remove(path)
+            _remove(path)
         except OSError as error:
             # It harms nothing: a data set that may only be read is no less complete.
             logger.warning("cannot remove %s: %s", path, error.strerror)
 
 
-def unfinished_outputs(paths: DataSetPaths) -> Iterator[Path]:
-    """Yield the unfinished outputs of a build, but for downloads that can still be resumed."""
-    resumable = {
-        path
-        for archive in _archives(paths)
-        if not archive.exists()
+def abandoned_outputs(paths: DataSetPaths, max_age: float) -> Iterator[Path]:
+    """Yield the unfinished outputs that nobody is making any more, but for downloads that can be resumed; and locks.
+
+    Parameters
+    ----------
+    paths : DataSetPaths
+        The build.
+    max_age : float
+        Seconds without a change after which something that a process on another host has made counts as abandoned. On
+        this host it does so when its process has ended.
+    """
+    now = time.time()
+    downloads = _download_files(paths)
+    for folder in output_folders(paths):
+        for path in find_unfinished(folder):
+            archive = downloads.get(path)
+            if archive is None:
+                is_removable = is_abandoned(path, max_age, now)
+            else:
+                is_removable = archive.exists() and _is_free(partial_path(archive))
+            if is_removable:
+                yield path
+    if paths.locks.is_dir() and not paths.locks.is_symlink():
+        yield from (path for path in sorted(paths.locks.iterdir()) if _is_free(path))
+
+
+def _download_files(paths: DataSetPaths) -> dict[Path, Path]:
+    """Return the archive that each file belongs to which a download may keep."""
+    return {
+        path: archive
+        for archive in (paths.archive(archive) for archive in ARCHIVES)
         for path in (partial_path(archive), *companion_files(archive))
     }
-    for folder in output_folders(paths):
-        yield from (path for path in find_unfinished(folder) if path not in resumable)
 
 
-def _archives(paths: DataSetPaths) -> list[Path]:
-    return [paths.archive(archive) for archive in ARCHIVES]
+def _is_free(partial: Path) -> bool:
+    try:
+        with locked_if_free(partial) as is_free:
+            return is_free or not partial.exists()
+    except OSError:
+        return False
 
 
 def _remove(path: Path) -> None:
-    if path.is_dir():
+    if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)

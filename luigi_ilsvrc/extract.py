@@ -8,18 +8,18 @@ from luigi_ilsvrc.layouts.index import ImageLocation
 from luigi_ilsvrc.layouts.reader import ImageReader
 from luigi_ilsvrc.progress import Progress, no_progress
 from luigi_ilsvrc.storage import disk
-from luigi_ilsvrc.storage.manifest import Manifest, entry_of
+from luigi_ilsvrc.storage.manifest import Files, entry_of
 
 
 def extract_synset(
     reader: ImageReader, images: Sequence[ImageLocation], folder: Path, progress: Progress = no_progress
-) -> Manifest:
+) -> Files:
     """Write each of `images` to ``<folder>/<name>``, byte for byte; progress counts images.
 
     Returns
     -------
-    Manifest
-        Of the folder: its CRCs are of the bytes in memory, which saves reading them again.
+    dict
+        The entries of the files: their CRCs are of the bytes in memory, which saves reading them again.
 
     Raises
     ------
@@ -33,7 +33,7 @@ def extract_synset(
 
 def extract_sorted(
     reader: ImageReader, images: Sequence[ImageLocation], directory: Path, progress: Progress = no_progress
-) -> Manifest:
+) -> Files:
     """Write each of `images` to ``<directory>/<synset>/<name>``; otherwise as `extract_synset`."""
     for synset in {image.synset for image in images}:
         (directory / synset).mkdir()
@@ -42,33 +42,31 @@ def extract_sorted(
 
 def _extract(
     reader: ImageReader, images: Sequence[ImageLocation], directory: Path, path: str, progress: Progress
-) -> Manifest:
+) -> Files:
     disk.check_free_space({directory: sum(image.size for image in images)})
-    manifest = {}
+    files = {}
     # In the archive's order, so that the system reads ahead.
     for done, image in enumerate(sorted(images, key=lambda image: image.offset), start=1):
         contents = reader.read(image)
         name = path.format(image)
         (directory / name).write_bytes(contents)
-        manifest[name] = entry_of(contents)
+        files[name] = entry_of(contents)
         progress("extracting", done, len(images), "images")
-    return manifest
+    return files
 
 
 _PROGRESS_EVERY = 1000
 
 
-def extract_annotations(
-    annotations: Iterable[Annotation], directory: Path, progress: Progress = no_progress
-) -> Manifest:
+def extract_annotations(annotations: Iterable[Annotation], directory: Path, progress: Progress = no_progress) -> Files:
     """Write every annotation to ``<directory>/<synset>/<synset>_<n>.xml``; progress counts files.
 
     Returns
     -------
-    Manifest
-        Of the directory.
+    dict
+        The entries of the files.
     """
-    manifest: Manifest = {}
+    files: Files = {}
     folders: set[str] = set()
     for done, annotation in enumerate(annotations, start=1):
         if annotation.synset not in folders:
@@ -76,7 +74,7 @@ def extract_annotations(
             folders.add(annotation.synset)
         name = f"{annotation.synset}/{annotation.image}.xml"
         (directory / name).write_bytes(annotation.xml)
-        manifest[name] = entry_of(annotation.xml)
+        files[name] = entry_of(annotation.xml)
         if done % _PROGRESS_EVERY == 0:
             progress("extracting", done, None, "files")
-    return manifest
+    return files

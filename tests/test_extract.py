@@ -9,7 +9,7 @@ from luigi_ilsvrc.layouts.index import ImageLocation
 from luigi_ilsvrc.layouts.reader import ImageReader
 from luigi_ilsvrc.layouts.tar import ArchiveError
 from luigi_ilsvrc.storage.disk import DiskError
-from luigi_ilsvrc.storage.manifest import build_manifest
+from luigi_ilsvrc.storage.manifest import read_files
 from tests.layouts.archives import LABELS, SYNSETS, annotation_tar, train_tar, validation_tar
 
 FISH = "n01443537"
@@ -56,12 +56,12 @@ def test_the_images_of_a_synset_are_extracted_byte_for_byte(
     assert files_in(folder) == {"n01443537_22.JPEG": b"fish" * 300, "n01443537_3.JPEG": b"gold"}
 
 
-def test_the_manifest_of_a_synset_is_what_reading_it_again_gives(
+def test_the_entries_of_a_synset_are_what_reading_it_again_gives(
     reader: ImageReader, fish: list[ImageLocation], folder: Path
 ) -> None:
     with reader:
-        manifest = extract_synset(reader, fish, folder)
-    assert manifest == build_manifest(folder)
+        entries = extract_synset(reader, fish, folder)
+    assert entries == read_files(folder)
 
 
 def test_the_progress_of_a_synset_counts_images(reader: ImageReader, fish: list[ImageLocation], folder: Path) -> None:
@@ -121,12 +121,12 @@ def test_validation_images_are_extracted_into_the_folders_of_their_labels(
     }
 
 
-def test_the_manifest_of_validation_images_is_what_reading_them_again_gives(
+def test_the_entries_of_validation_images_are_what_reading_them_again_gives(
     reader: ImageReader, validation: list[ImageLocation], folder: Path
 ) -> None:
     with reader:
-        manifest = extract_sorted(reader, validation, folder)
-    assert manifest == build_manifest(folder)
+        entries = extract_sorted(reader, validation, folder)
+    assert entries == read_files(folder)
 
 
 def test_the_progress_of_validation_images_counts_images(
@@ -147,10 +147,10 @@ def test_annotations_are_extracted_byte_for_byte_whatever_is_in_them(folder: Pat
     assert files_in(folder) == files
 
 
-def test_the_manifest_of_annotations_is_what_reading_them_again_gives(folder: Path, ilsvrc: Path) -> None:
-    manifest = extract_annotations(official.annotations_in(ilsvrc / "ILSVRC2012_bbox_train_v2.tar.gz"), folder)
-    assert len(manifest) == 40
-    assert manifest == build_manifest(folder)
+def test_the_entries_of_annotations_are_what_reading_them_again_gives(folder: Path, ilsvrc: Path) -> None:
+    entries = extract_annotations(official.annotations_in(ilsvrc / "ILSVRC2012_bbox_train_v2.tar.gz"), folder)
+    assert len(entries) == 40
+    assert entries == read_files(folder)
 
 
 def test_the_progress_of_annotations_counts_files(folder: Path) -> None:

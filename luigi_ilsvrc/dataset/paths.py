@@ -1,6 +1,7 @@
 """Where each output of a build lies."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from luigi_ilsvrc.dataset.archives import Archive
@@ -21,17 +22,17 @@ class DataSetPaths:
 
     data_dir: Path
 
-    @property
+    @cached_property
     def dataset(self) -> Path:
         """The folder of all outputs but the CSV of boxes; paths in an index are relative to it."""
         return self.data_dir / "ilsvrc2012"
 
-    @property
+    @cached_property
     def bounding_boxes(self) -> Path:
         """The CSV of bounding boxes."""
         return self.data_dir / "bounding_boxes.csv"
 
-    @property
+    @cached_property
     def annotations(self) -> Path:
         """The extracted annotations, one XML file an image, in class folders."""
         return self.dataset / "training_bounding_boxes"
@@ -52,7 +53,7 @@ class DataSetPaths:
         """Return the folder of the shards of a format, given the format's name for it."""
         return self.dataset / folder
 
-    @property
+    @cached_property
     def index_folder(self) -> Path:
         """What is made for speed: indexes, plans and manifests."""
         return self.dataset / "index"
@@ -65,7 +66,7 @@ class DataSetPaths:
         """Return the plan of a split's shards."""
         return self.index_folder / f"{split}-plan-of-{num_shards:05}"
 
-    @property
+    @cached_property
     def manifests(self) -> Path:
         """The folder of all manifests."""
         return self.index_folder / "manifests"
@@ -75,19 +76,52 @@ class DataSetPaths:
         base = self.dataset if output.is_relative_to(self.dataset) else self.data_dir
         return self.manifests / f"{output.relative_to(base)}.csv"
 
-    @property
+    @cached_property
     def verifications(self) -> Path:
         """The folder of all verifications."""
         return self.dataset / "verification"
 
-    def verification(self, date: str) -> Path:
-        """Return the file that says that the build was verified on a date."""
-        return self.verifications / f"{date}.json"
+    def verification(self, name: str) -> Path:
+        """Return the file that says that the build was verified, by a name such as a date."""
+        return self.verifications / f"{name}.json"
 
-    def findings(self, date: str) -> Path:
+    def findings(self, name: str) -> Path:
         """Return the file that lists all findings of a verification that failed."""
-        return self.verifications / f"{date}-damage.txt"
+        return self.verifications / f"{name}-damage.txt"
 
-    def verification_parts(self, date: str, run: str) -> Path:
-        """Return the folder that one run of a verification collects the results of its parts in."""
-        return self.verifications / f"{date}-{run}"
+    def verification_run(self, name: str, run: str) -> Path:
+        """Return the folder of what one run of a verification reads and computes."""
+        return self.verifications / f"{name}-{run}"
+
+    @cached_property
+    def build_record(self) -> Path:
+        """What the build was begun with; see `build_record`."""
+        return self.index_folder / "build.json"
+
+    @cached_property
+    def build_record_copy(self) -> Path:
+        """A copy of the build's record, in case that is damaged."""
+        return self.tables / "build.json"
+
+    @cached_property
+    def tables(self) -> Path:
+        """The folder of the label tables that the build was begun with."""
+        return self.index_folder / "tables"
+
+    def table(self, name: str, digest: str) -> Path:
+        """Return the copy of a label table that has this digest."""
+        return self.tables / f"{digest[:16]}-{name}"
+
+    def archive_record(self, archive: Archive) -> Path:
+        """Return what is remembered of an archive that was verified."""
+        return self.manifests / f"{archive.local_name}.json"
+
+    @cached_property
+    def locks(self) -> Path:
+        """The folder of the files that are locked while an output is made."""
+        return self.index_folder / "locks"
+
+    def lock(self, output: Path) -> Path:
+        """Return the file that is locked while an output is made."""
+        relative = self.manifest(output).relative_to(self.manifests).with_suffix("")
+        return self.locks / str(relative).replace("/", "+")

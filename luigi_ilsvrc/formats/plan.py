@@ -103,12 +103,19 @@ def write_plan(
         for synset, label_and_text in _labels_and_texts(class_names)
         for name, row in read_rows(index, synset)
     ]
-    random.Random(SEED).shuffle(images)
-    bounds = shard_bounds(len(images), num_shards)
-    for shard in range(num_shards):
-        lines = [f"{_HEADER}\n", *images[bounds[shard] : bounds[shard + 1]]]
-        plan_file(directory, shard).write_text("".join(lines), encoding="utf-8")
+    for shard, numbers in enumerate(shard_order(len(images), num_shards)):
+        lines = [f"{_HEADER}\n", *(images[number] for number in numbers)]
+        (directory / plan_file(shard)).write_text("".join(lines), encoding="utf-8")
         progress("planning", shard + 1, num_shards, "shards")
+
+
+def shard_order(images: int, num_shards: int) -> Iterator[list[int]]:
+    """Yield for each shard the numbers of its images, in order; images are numbered as they stand in the index."""
+    order = list(range(images))
+    random.Random(SEED).shuffle(order)
+    bounds = shard_bounds(images, num_shards)
+    for shard in range(num_shards):
+        yield order[bounds[shard] : bounds[shard + 1]]
 
 
 def _labels_and_texts(class_names: Mapping[str, str]) -> Iterator[tuple[str, str]]:
@@ -119,9 +126,9 @@ def _labels_and_texts(class_names: Mapping[str, str]) -> Iterator[tuple[str, str
         yield synset, row.getvalue()
 
 
-def plan_file(directory: Path, shard: int) -> Path:
-    """Return where the plan of a shard lies in the folder of plans."""
-    return directory / f"{shard:05}.csv"
+def plan_file(shard: int) -> str:
+    """Return the name of the plan of a shard, in the folder of plans."""
+    return f"{shard:05}.csv"
 
 
 def read_plan(directory: Path, shard: int) -> list[PlannedImage]:
@@ -132,7 +139,7 @@ def read_plan(directory: Path, shard: int) -> list[PlannedImage]:
     ArchiveError
         If it is missing, or not what `write_plan` wrote.
     """
-    path = plan_file(directory, shard)
+    path = directory / plan_file(shard)
     try:
         lines = read_lines(path, _HEADER)
     except FileNotFoundError as error:

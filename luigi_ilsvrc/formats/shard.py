@@ -1,7 +1,8 @@
 """Writing a shard, in any format, from its plan."""
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+import os
+from collections.abc import Sequence
+from io import FileIO
 from pathlib import Path
 from typing import Protocol
 
@@ -11,28 +12,65 @@ from luigi_ilsvrc.formats.plan import PlannedImage
 from luigi_ilsvrc.layouts.reader import ImageReader
 from luigi_ilsvrc.progress import Progress, no_progress
 from luigi_ilsvrc.storage import disk
+from luigi_ilsvrc.storage.manifest import Entry, add_to_entry
 
 
 class ShardError(BuildError):
     """A shard cannot be made, or is not what was planned."""
 
 
-class RecordWriter(Protocol):
-    """An open shard."""
-
-    def write(self, chunks: Sequence[bytes]) -> None:
-        """Append a record, given in chunks. Raises OSError, which names the file."""
-
-
 class RecordFormat(Protocol):
     """The part of `formats.table.Format` that writing takes."""
 
-    @property
-    def open_writer(self) -> Callable[[Path], AbstractContextManager[RecordWriter]]:
-        """Opens a new shard."""
+    END: bytes
 
     def encode(self, image: PlannedImage, jpeg: RGBImage) -> Sequence[bytes]:
         """Return the record of an image, in chunks."""
+
+    def frame(self, chunks: Sequence[bytes]) -> Sequence[bytes]:
+        """Return a record as it stands in a shard."""
+
+
+class ShardFile:
+    """A shard that is being written; a context manager that keeps count of what was written.
+
+    Parameters
+    ----------
+    path : Path
+        The file; what it holds is overwritten.
+
+    Attributes
+    ----------
+    entry : Entry
+        Size and CRC-32 of what was written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._file = FileIO(str(path), "wb")
+        self.entry = Entry(0, 0)
+
+    def __enter__(self) -> "ShardFile":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._file.close()
+
+    def write(self, chunks: Sequence[bytes]) -> None:
+        """Append bytes, given in chunks; raises OSError, which names the file, if the disk does not accept them."""
+        try:
+            self._write_all(chunks)
+        except OSError as error:
+            error.filename = self._file.name
+            raise
+        self.entry = add_to_entry(self.entry, chunks)
+
+    def _write_all(self, chunks: Sequence[bytes]) -> None:
+        written = os.writev(self._file.fileno(), chunks)
+        if written < sum(map(len, chunks)):
+            # A disk that is almost full accepts a part, and gives the reason when the rest is written.
+            rest = memoryview(b"".join(chunks))
+            while written < len(rest):
+                written += os.write(self._file.fileno(), rest[written:])
 
 
 def write_shard(
@@ -41,8 +79,13 @@ def write_shard(
     images: Sequence[PlannedImage],
     path: Path,
     progress: Progress = no_progress,
-) -> None:
+) -> Entry:
     """Write a record for each of `images`, in their order; progress counts images.
+
+    Returns
+    -------
+    Entry
+        Size and CRC-32 of the shard.
 
     Raises
     ------
@@ -57,14 +100,16 @@ def write_shard(
     """
     disk.check_free_space({path: sum(image.location.size for image in images)})
     bad: list[str] = []
-    with record_format.open_writer(path) as writer:
+    with ShardFile(path) as shard:
         for done, image in enumerate(images, start=1):
             try:
                 jpeg = as_rgb_jpeg(reader.read(image.location))
             except ImageError as error:
                 bad.append(f"{reader.describe(image.location)}: {error}")
             else:
-                writer.write(record_format.encode(image, jpeg))
+                shard.write(record_format.frame(record_format.encode(image, jpeg)))
             progress("writing", done, len(images), "images")
+        shard.write([record_format.END])
     if bad:
         raise ShardError(f"{len(bad)} images cannot be used; is the archive the official one?{list_reasons(bad)}")
+    return shard.entry

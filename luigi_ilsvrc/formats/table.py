@@ -1,14 +1,12 @@
 """The formats that shards are written in."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from luigi_ilsvrc.dataset.images import RGBImage
 from luigi_ilsvrc.formats import tfrecord
 from luigi_ilsvrc.formats.plan import PlannedImage
-from luigi_ilsvrc.formats.shard import RecordWriter
 
 
 class Format(Protocol):
@@ -20,14 +18,13 @@ class Format(Protocol):
         The folder of its shards, below ``ilsvrc2012/``.
     TASK : str
         Begins the names of its tasks: ``TFRecord`` gives ``TFRecordShard`` and ``TFRecords``.
+    END : bytes
+        What stands behind the last record of a shard.
     """
 
     FOLDER: str
     TASK: str
-
-    @property
-    def open_writer(self) -> Callable[[Path], AbstractContextManager[RecordWriter]]:
-        """Opens a new shard."""
+    END: bytes
 
     def shard_name(self, split: str, shard: int, num_shards: int) -> str:
         """Return the file name of a shard, counted from 0."""
@@ -37,6 +34,9 @@ class Format(Protocol):
 
     def encode(self, image: PlannedImage, jpeg: RGBImage) -> Sequence[bytes]:
         """Return the record of an image, in chunks; the same bytes whenever and wherever."""
+
+    def frame(self, chunks: Sequence[bytes]) -> Sequence[bytes]:
+        """Return a record, given in chunks, as it stands in a shard."""
 
     def read_records(self, path: Path) -> Iterator[bytes]:
         """Yield the records of a shard. Raises `ShardError` or OSError."""

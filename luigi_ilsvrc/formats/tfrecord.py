@@ -8,7 +8,7 @@ import os
 import re
 import struct
 from collections.abc import Iterator, Sequence
-from io import BufferedReader, FileIO
+from io import BufferedReader
 from pathlib import Path
 
 from google_crc32c import extend
@@ -97,46 +97,16 @@ _MASK_DELTA = 0xA282EAD8
 _HEADER_SIZE = _LENGTH.size + _CRC.size
 
 
-class RecordWriter:
-    """Writes an uncompressed TFRecord file; a context manager.
-
-    Parameters
-    ----------
-    path : Path
-        The file; what it holds is overwritten.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._file = FileIO(str(path), "wb")
-
-    def __enter__(self) -> "RecordWriter":
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._file.close()
-
-    def write(self, chunks: Sequence[bytes]) -> None:
-        """Write a record, given in chunks; raises OSError, which names the file, if the disk does not accept it."""
-        length = _LENGTH.pack(sum(map(len, chunks)))
-        crc = 0
-        for chunk in chunks:
-            crc = extend(crc, chunk)
-        try:
-            self._write_all([length, _masked(extend(0, length)), *chunks, _masked(crc)])
-        except OSError as error:
-            error.filename = self._file.name
-            raise
-
-    def _write_all(self, chunks: Sequence[bytes]) -> None:
-        written = os.writev(self._file.fileno(), chunks)
-        if written < sum(map(len, chunks)):
-            # A disk that is almost full accepts a part, and gives the reason when the rest is written.
-            rest = memoryview(b"".join(chunks))
-            while written < len(rest):
-                written += os.write(self._file.fileno(), rest[written:])
+END = b""
 
 
-open_writer = RecordWriter
+def frame(chunks: Sequence[bytes]) -> list[bytes]:
+    """Return a record as it stands in the file, in chunks: with its length, and the CRCs of length and contents."""
+    length = _LENGTH.pack(sum(map(len, chunks)))
+    crc = 0
+    for chunk in chunks:
+        crc = extend(crc, chunk)
+    return [length, _masked(extend(0, length)), *chunks, _masked(crc)]
 
 
 def _masked(crc: int) -> bytes:

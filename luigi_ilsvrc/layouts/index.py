@@ -58,10 +58,15 @@ def write_index(locations: Iterable[ImageLocation], synsets: Iterable[str], dire
     for location in locations:
         by_synset[location.synset].append(location)
     for synset, images in by_synset.items():
-        with (directory / index_file(synset)).open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(FIELDS)
-            writer.writerows(sorted(images))
+        write_synset(images, synset, directory)
+
+
+def write_synset(images: Iterable[ImageLocation], synset: str, directory: Path) -> None:
+    """Write the images of one synset; see `write_index`."""
+    with (directory / index_file(synset)).open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(FIELDS)
+        writer.writerows(sorted(images))
 
 
 def read_index(directory: Path, synset: str) -> list[ImageLocation]:

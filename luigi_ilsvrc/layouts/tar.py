@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from gzip import BadGzipFile, GzipFile
 from operator import itemgetter
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from luigi_ilsvrc.dataset.tar_header import BLOCK, checksum_is_right, parse_octal
 from luigi_ilsvrc.errors import BuildError
@@ -134,7 +134,39 @@ class _Gzip:
         return len(self.read(size)) == size
 
 
-def _headers(tar: _Range | _Gzip) -> Iterator[_Header]:
+class TarStream(Protocol):
+    """The bytes of a tar, read in order."""
+
+    @property
+    def position(self) -> int:
+        """Bytes from the start of its file."""
+
+    def read(self, size: int) -> bytes:
+        """Return the next bytes; fewer only at the end."""
+
+    def skip(self, size: int) -> bool:
+        """Pass over bytes; return False if there are not so many."""
+
+
+def read_members(tar: TarStream) -> Iterator[Member]:
+    """Yield the regular files of a tar that is read in order; the contents of each may be read before the next.
+
+    Raises
+    ------
+    ArchiveError
+        As `members`, and if the padding behind a file is not made of zeros.
+    """
+    for header in _headers(tar):
+        member = Member(header.name, tar.position, header.size)
+        yield member
+        rest = tar.read(member.offset + _padded(member.size) - tar.position)
+        if tar.position < member.offset + _padded(member.size):
+            raise ArchiveError(f"{tar}: the archive ends in the middle of {member.name!r}: truncated")
+        if len(rest) < BLOCK and rest.count(0) != len(rest):
+            raise ArchiveError(f"{tar}: the padding behind {member.name!r} is not zeros: the archive is damaged")
+
+
+def _headers(tar: TarStream) -> Iterator[_Header]:
     """Yield the header of each regular file; `tar` is then at its contents, and must be past them at the next."""
     extended = False
     while True:
@@ -161,14 +193,14 @@ def _headers(tar: _Range | _Gzip) -> Iterator[_Header]:
             )
 
 
-def _check_end(tar: _Range | _Gzip) -> None:
+def _check_end(tar: TarStream) -> None:
     """Read the padding after the end mark: a header overwritten by zeros must not be taken for the end."""
     while chunk := tar.read(1 << 20):
         if chunk.count(0) != len(chunk):
             raise ArchiveError(f"{tar}: data follows the archive's end mark: the archive is damaged")
 
 
-def _check_pax(tar: _Range | _Gzip, header: _Header, where: str) -> None:
+def _check_pax(tar: TarStream, header: _Header, where: str) -> None:
     if header.size > _MAX_MEMBER_BYTES:
         raise ArchiveError(f"{where}: an extended (PAX) header of {header.size:,} bytes: the archive is damaged")
     records = tar.read(header.size)

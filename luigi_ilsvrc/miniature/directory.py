@@ -6,7 +6,7 @@ from pathlib import Path
 
 from luigi_ilsvrc.dataset.archives import CHECKSUM_FILE
 from luigi_ilsvrc.miniature.errors import MiniatureError
-from luigi_ilsvrc.storage.publish import partial_path
+from luigi_ilsvrc.storage.temporary import partial_path
 
 MARKER = "MINIATURE.txt"
 """A file that only miniatures have. A directory with it may be rewritten; the official archives must never be."""

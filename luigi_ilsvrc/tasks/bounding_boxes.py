@@ -3,6 +3,8 @@
 from pathlib import Path
 
 from luigi_ilsvrc.dataset.boxes import write_csv
+from luigi_ilsvrc.dataset.synsets import UNIQUE_SYNSETS
+from luigi_ilsvrc.layouts.counts import check_annotations
 from luigi_ilsvrc.progress import Progress
 from luigi_ilsvrc.tasks.extraction import AnnotationTask
 from luigi_ilsvrc.tasks.luigi_support.targets import AtomicTarget
@@ -17,8 +19,15 @@ class BoundingBoxCSV(AnnotationTask):
         """Return ``bounding_boxes.csv``; see `dataset.boxes.write_csv`."""
         return AtomicTarget(self.paths.bounding_boxes)
 
+    def facts(self) -> dict[str, str]:
+        """Return the digests of the archive and of the table of synsets."""
+        return {**super().facts(), **self.table_digests(UNIQUE_SYNSETS)}
+
     def make(self, path: Path, progress: Progress) -> None:
         """Read the annotations and write the CSV."""
-        layout = self.layout
+        layout, synsets = self.layout, self.tables.synsets()
+        source = layout.annotations_path(self.paths)
         annotations = layout.read_annotations(self.paths)
-        write_csv(annotations, self.tables.synsets(), layout.annotations_path(self.paths), path, progress)
+        if not layout.IS_DOWNLOADED and self.has_official_counts():
+            annotations = check_annotations(annotations, synsets, source)
+        write_csv(annotations, synsets, source, path, progress)

@@ -8,7 +8,7 @@ from luigi_ilsvrc import cleanup
 from luigi_ilsvrc.storage import disk
 from luigi_ilsvrc.tasks.base import ILSVRCTask
 from luigi_ilsvrc.tasks.bounding_boxes import BoundingBoxCSV
-from luigi_ilsvrc.tasks.disk_space import bytes_needed
+from luigi_ilsvrc.tasks.disk_space import bytes_needed, inodes_needed
 from luigi_ilsvrc.tasks.downloads import DOWNLOADS
 from luigi_ilsvrc.tasks.extraction import ExtractBoundingBoxes, SortValidation, TrainImages
 from luigi_ilsvrc.tasks.indexing import INDEX_TASKS
@@ -26,6 +26,7 @@ class BuildAll(FormatsTask, luigi.WrapperTask):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         check_settings()
+        self.compare_with_record()
         self.tables.validation_labels()
         self.tables.class_names()
 
@@ -60,13 +61,16 @@ class BuildAll(FormatsTask, luigi.WrapperTask):
             disk.check_free_space(
                 bytes_needed(self),
                 "free some space, choose another --data-dir, or leave the records out with --formats none",
+                inodes_needed(self),
             )
         return super().deps()
 
     def complete(self) -> bool:
         """Tell whether everything is there, and nothing that processes left unfinished lies beside it."""
-        return super().complete() and not any(cleanup.unfinished_outputs(self.paths))
+        is_begun = self.paths.build_record.exists() and self.paths.build_record_copy.exists()
+        return is_begun and super().complete() and not any(cleanup.abandoned_outputs(self.paths, self.leftover_seconds))
 
     def run(self) -> None:
-        """Remove what processes left unfinished beside the outputs, which are all there now."""
-        cleanup.remove_unfinished(self.paths)
+        """Write the build's record if it is gone, and remove what processes left unfinished beside the outputs."""
+        self.begin_build()
+        cleanup.remove_abandoned(self.paths, self.leftover_seconds)

@@ -1,11 +1,12 @@
-"""What a build will need of the disk."""
+"""What a build will need of the disk: bytes and inodes."""
 
 import os
 from collections.abc import Collection
 from pathlib import Path
 
 from luigi_ilsvrc.dataset.splits import SPLITS, VALIDATION
-from luigi_ilsvrc.tasks.extraction import SortValidation, TrainImages
+from luigi_ilsvrc.layouts.counts import ANNOTATIONS, IMAGES
+from luigi_ilsvrc.tasks.extraction import ExtractBoundingBoxes, SortValidation, TrainImages
 from luigi_ilsvrc.tasks.indexing import INDEX_TASKS
 from luigi_ilsvrc.tasks.shards import AllShards, FormatsTask
 
@@ -29,6 +30,22 @@ def bytes_needed(build: FormatsTask) -> dict[Path, int]:
         is_read = any(shares.values()) and not build.clone(INDEX_TASKS[split]).has_images()
         if is_read or download.quarantine_path.exists():
             needs[Path(download.output().path)] = download.size_to_come()
+    return needs
+
+
+def inodes_needed(build: FormatsTask) -> dict[Path, int]:
+    """Return how many files the missing outputs of a build will be at least, by where they go.
+
+    Those of ILSVRC2012 itself, if its tables are used; of other data, no number is known before it is indexed.
+    """
+    if not build.has_official_counts():
+        return {}
+    needs = {
+        build.paths.class_folders(split): int(_share_of_folders(build, split) * images)
+        for split, images in IMAGES.items()
+    }
+    if not build.clone(ExtractBoundingBoxes).complete():
+        needs[build.paths.annotations] = ANNOTATIONS
     return needs
 
 

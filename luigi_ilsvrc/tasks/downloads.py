@@ -3,20 +3,29 @@
 import logging
 import os
 from configparser import InterpolationError
+from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
 import luigi
 from luigi.parameter import ParameterVisibility
 
+from luigi_ilsvrc.build_record import (
+    ArchiveRecord,
+    BuildRecord,
+    is_remembered,
+    read_archive_record,
+    read_record,
+    remember_archive,
+)
 from luigi_ilsvrc.dataset.archives import (
     BOUNDING_BOX_ARCHIVE,
+    IMAGE_ARCHIVES,
     SOURCE,
     TRAIN_ARCHIVE,
     VALIDATION_ARCHIVE,
     Archive,
 )
-from luigi_ilsvrc.download.checksums import read_checksums
 from luigi_ilsvrc.download.credentials import (
     ACCESS_KEY_VARIABLE,
     USERNAME_VARIABLE,
@@ -27,6 +36,7 @@ from luigi_ilsvrc.download.download import download
 from luigi_ilsvrc.download.partial_file import allocated_bytes
 from luigi_ilsvrc.errors import BuildError
 from luigi_ilsvrc.storage import disk
+from luigi_ilsvrc.storage.digests import md5_of_file
 from luigi_ilsvrc.tasks.base import NO_CHECKSUMS, OFFICIAL, ILSVRCTask
 from luigi_ilsvrc.tasks.luigi_support.task_progress import TaskProgress
 from luigi_ilsvrc.tasks.parameters import SECTION, IntegerParameter, SecondsParameter, setting
@@ -70,6 +80,30 @@ class DownloadTask(ILSVRCTask):
         """Return the archive under its local name."""
         return luigi.LocalTarget(self.paths.archive(self.archive))
 
+    def complete(self) -> bool:
+        """Tell whether the archive is there, and is the file that was verified.
+
+        One that somebody has put there is verified by `run`, once.
+        """
+        return is_remembered(Path(self.output().path), self._remembered())
+
+    def _remembered(self) -> ArchiveRecord | None:
+        """Return what is remembered of the archive, unless it is not the one that the build was begun with."""
+        remembered = read_archive_record(self.paths.archive_record(self.archive))
+        begun = self._begun_with
+        return None if remembered and begun and remembered.md5 != begun.lower() else remembered
+
+    @cached_property
+    def _begun_with(self) -> str | None:
+        record = read_record(self.paths)
+        return record.archives.get(self.archive.name) if record else None
+
+    def digest(self) -> dict[str, str]:
+        """Return the archive's MD5 sum by its local name, for the manifests of what is made from it."""
+        remembered = self._remembered()
+        md5 = remembered.md5 if remembered else self._begun_with
+        return {self.archive.local_name: md5.lower()} if md5 else {}
+
     def size(self) -> int | None:
         """Return the archive's size in bytes, or None if only the source knows it."""
         for path in (self.output().path, self._local_path):
@@ -100,37 +134,71 @@ class DownloadTask(ILSVRCTask):
         return self.paths.quarantine(self.archive)
 
     def run(self) -> None:
-        """Download, resume or link the archive, and verify it."""
-        self.output().makedirs()
-        with TaskProgress(self) as progress:
-            download(
-                self.source,
-                self.archive.name,
-                Path(self.output().path),
-                md5=self.md5(),
-                credentials=self._credentials(),
-                progress=progress,
-                connections=self.connections,
-                attempts=self.attempts,
-                timeout=self.timeout,
-                min_rate=self.min_rate,
-            )
+        """Download, resume or link the archive, and verify it; verify one that somebody has put there."""
+        path = Path(self.output().path)
+        try:
+            expected = self._expected_md5(self.begin_build())
+            with TaskProgress(self) as progress:
+                md5 = self._verify(path, expected, progress) if path.exists() else self._download(expected, progress)
+            remember_archive(path, md5, self.paths.archive_record(self.archive))
+        except OSError as error:
+            raise disk.explain_os_error(error, path) from error
         self.quarantine_path.unlink(missing_ok=True)
 
-    def md5(self) -> str | None:
-        """Return the archive's MD5 sum, 32 hexadecimal digits; None if checksums are switched off.
+    def _download(self, expected: str | None, progress: TaskProgress) -> str:
+        path = Path(self.output().path)
+        download(
+            self.source,
+            self.archive.name,
+            path,
+            md5=expected,
+            credentials=self._credentials(),
+            progress=progress,
+            connections=self.connections,
+            attempts=self.attempts,
+            timeout=self.timeout,
+            min_rate=self.min_rate,
+        )
+        return expected.lower() if expected else md5_of_file(path, progress)
 
-        Raises a `BuildError` if the file of checksums has none for it.
+    def _verify(self, path: Path, expected: str | None, progress: TaskProgress) -> str:
+        md5 = md5_of_file(path, progress)
+        if expected is not None and md5 != expected.lower():
+            raise BuildError(
+                f"{path}: its MD5 sum is {md5}, but {expected.lower()} was expected: it is damaged or another archive, "
+                "and nothing is made from it. Delete it and run the build again, which downloads it"
+            )
+        return md5
+
+    def md5(self) -> str | None:
+        """Return the MD5 sum that the archive has to have, 32 hexadecimal digits; None if it is not known."""
+        return self._expected_md5(read_record(self.paths))
+
+    def _expected_md5(self, record: BuildRecord | None) -> str | None:
+        """Return what the build was begun with, what was remembered, or what is given, in this order.
+
+        Raises a `BuildError` if the file of checksums has no line for the archive.
         """
-        if self.checksums == OFFICIAL:
+        name = self.archive.name
+        remembered = self._remembered() if self._was_used() else None
+        known = (record.archives.get(name) if record else None) or (remembered.md5 if remembered else None)
+        if known is not None:
+            return known
+        if self.checksums == OFFICIAL and record is None:
             return self.archive.md5
-        if self.checksums == NO_CHECKSUMS:
-            logger.warning("%s is not verified: checksums are switched off", self.archive.name)
-            return None
-        sums = read_checksums(Path(self.checksums))
-        if self.archive.name not in sums:
-            raise BuildError(f"{self.checksums}: there is no line for {self.archive.name}; add one")
-        return sums[self.archive.name]
+        given = self.given_checksums()[name]
+        if given is None and self.checksums not in (OFFICIAL, NO_CHECKSUMS):
+            raise BuildError(f"{self.checksums}: there is no line for {name}; add one")
+        if given is None:
+            logger.warning("%s is not verified: checksums are switched off", name)
+        return given
+
+    def _was_used(self) -> bool:
+        """Tell whether something was made from the archive: until then, one of an unknown sum may be replaced."""
+        if self.archive == BOUNDING_BOX_ARCHIVE:
+            return self.paths.bounding_boxes.exists() or self.paths.annotations.exists()
+        split = next(split for split, archive in IMAGE_ARCHIVES.items() if archive == self.archive)
+        return self.paths.index(split).exists()
 
     def _credentials(self) -> Credentials | None:
         return find_credentials(

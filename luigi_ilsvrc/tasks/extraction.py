@@ -7,19 +7,19 @@ import luigi
 
 from luigi_ilsvrc.dataset.splits import TRAIN, VALIDATION
 from luigi_ilsvrc.extract import extract_annotations, extract_sorted, extract_synset
-from luigi_ilsvrc.layouts.index import read_index, read_whole_index
+from luigi_ilsvrc.layouts.index import index_file, read_index, read_whole_index
 from luigi_ilsvrc.layouts.reader import ImageReader
 from luigi_ilsvrc.layouts.table import Layout, layout_of_annotations
 from luigi_ilsvrc.progress import Progress
-from luigi_ilsvrc.storage.manifest import Manifest
-from luigi_ilsvrc.tasks.base import ILSVRCTask, OutputTask
+from luigi_ilsvrc.storage.manifest import Files
+from luigi_ilsvrc.tasks.base import DataSetTask, ILSVRCTask
 from luigi_ilsvrc.tasks.downloads import DownloadBoundingBoxes
 from luigi_ilsvrc.tasks.indexing import IndexTrain, IndexValidation, archive_if_needed
 from luigi_ilsvrc.tasks.luigi_support.targets import AtomicFolderTarget
 from luigi_ilsvrc.tasks.parameters import ParameterError, SynsetParameter
 
 
-class ExtractTrainPerSynset(OutputTask):
+class ExtractTrainPerSynset(DataSetTask):
     """Extracts the training images of one synset."""
 
     synset = SynsetParameter(description="such as n01440764")
@@ -39,7 +39,15 @@ class ExtractTrainPerSynset(OutputTask):
         """Return the synset's class folder."""
         return AtomicFolderTarget(self.paths.class_folders(TRAIN) / self.synset)
 
-    def make(self, path: Path, progress: Progress) -> Manifest:
+    def facts(self) -> dict[str, str]:
+        """Return the digest of the archive."""
+        return self.clone(IndexTrain).archive_digest()
+
+    def reads(self) -> list[tuple[DataSetTask, tuple[str, ...]]]:
+        """Return the synset's part of the index."""
+        return [(self.clone(IndexTrain), (index_file(self.synset),))]
+
+    def make(self, path: Path, progress: Progress) -> Files:
         """Copy the synset's images out of the archive."""
         images = read_index(Path(self.clone(IndexTrain).output().path), self.synset)
         with ImageReader(self.paths.dataset, self.paths.class_folders(TRAIN)) as reader:
@@ -54,7 +62,7 @@ class TrainImages(ILSVRCTask, luigi.WrapperTask):
         return [self.clone(ExtractTrainPerSynset, synset=synset) for synset in self.tables.synsets()]
 
 
-class SortValidation(OutputTask):
+class SortValidation(DataSetTask):
     """Extracts the validation images, straight into class folders."""
 
     priority = 30
@@ -68,7 +76,15 @@ class SortValidation(OutputTask):
         """Return the folder of class folders."""
         return AtomicFolderTarget(self.paths.class_folders(VALIDATION))
 
-    def make(self, path: Path, progress: Progress) -> Manifest:
+    def facts(self) -> dict[str, str]:
+        """Return the digest of the archive."""
+        return self.clone(IndexValidation).archive_digest()
+
+    def reads(self) -> list[tuple[DataSetTask, tuple[str, ...]]]:
+        """Return the index."""
+        return [self.clone(IndexValidation).read_by_synset()]
+
+    def make(self, path: Path, progress: Progress) -> Files:
         """Copy the images out of the archive."""
         index = Path(self.clone(IndexValidation).output().path)
         images = list(read_whole_index(index, self.tables.synsets()))
@@ -76,7 +92,7 @@ class SortValidation(OutputTask):
             return extract_sorted(reader, images, path, progress)
 
 
-class AnnotationTask(OutputTask):
+class AnnotationTask(DataSetTask):
     """A task that reads the annotations, in the layout that they are there in."""
 
     @property
@@ -88,6 +104,10 @@ class AnnotationTask(OutputTask):
         """Require the archive, unless the annotations are there in another layout."""
         return [self.clone(DownloadBoundingBoxes)] if self.layout.IS_DOWNLOADED else []
 
+    def facts(self) -> dict[str, str]:
+        """Return the digest of the archive."""
+        return self.clone(DownloadBoundingBoxes).digest() if self.layout.IS_DOWNLOADED else {}
+
 
 class ExtractBoundingBoxes(AnnotationTask):
     """Extracts the annotations, one XML file an image."""
@@ -98,6 +118,6 @@ class ExtractBoundingBoxes(AnnotationTask):
         """Return the folder of class folders."""
         return AtomicFolderTarget(self.paths.annotations)
 
-    def make(self, path: Path, progress: Progress) -> Manifest:
+    def make(self, path: Path, progress: Progress) -> Files:
         """Copy the annotations out of the archive."""
         return extract_annotations(self.layout.read_annotations(self.paths), path, progress)

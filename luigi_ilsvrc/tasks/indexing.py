@@ -1,5 +1,6 @@
 """Where each image lies, for each split."""
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
@@ -7,15 +8,19 @@ from typing import ClassVar
 import luigi
 
 from luigi_ilsvrc.dataset.splits import TRAIN, VALIDATION
+from luigi_ilsvrc.dataset.synsets import UNIQUE_SYNSETS, VALIDATION_SYNSET_LABELS
 from luigi_ilsvrc.layouts import table as layouts
-from luigi_ilsvrc.layouts.index import write_index
+from luigi_ilsvrc.layouts.counts import check_images
+from luigi_ilsvrc.layouts.index import index_file, write_index
 from luigi_ilsvrc.progress import Progress
-from luigi_ilsvrc.tasks.base import ILSVRCTask, OutputTask
+from luigi_ilsvrc.tasks.base import DataSetTask, ILSVRCTask
 from luigi_ilsvrc.tasks.downloads import DownloadTask, DownloadTrain, DownloadValidation
 from luigi_ilsvrc.tasks.luigi_support.targets import AtomicFolderTarget
 
+logger = logging.getLogger("luigi-interface")
 
-class IndexTask(OutputTask):
+
+class IndexTask(DataSetTask):
     """Finds where each image of a split lies, in the layout that it is there in."""
 
     split: ClassVar[str]
@@ -34,14 +39,33 @@ class IndexTask(OutputTask):
         """Require the archive, unless the images are there in another layout."""
         return [self.clone(self.download)] if self.layout.IS_DOWNLOADED else []
 
+    def archive_digest(self) -> dict[str, str]:
+        """Return the digest of the archive, if the images come from it."""
+        return self.clone(self.download).digest() if self.layout.IS_DOWNLOADED else {}
+
+    def facts(self) -> dict[str, str]:
+        """Return the digests of the archive and of the label tables."""
+        labels = () if self.split == TRAIN else (VALIDATION_SYNSET_LABELS,)
+        return {**self.archive_digest(), **self.table_digests(UNIQUE_SYNSETS, *labels)}
+
+    def read_by_synset(self) -> "tuple[IndexTask, tuple[str, ...]]":
+        """Return what a task reads that reads the whole index; see `DataSetTask.reads`."""
+        return self, tuple(map(index_file, self.tables.synsets()))
+
     def output(self) -> AtomicFolderTarget:
         """Return the folder of one CSV a synset; see `layouts.index.write_index`."""
         return AtomicFolderTarget(self.paths.index(self.split, self.layout.INDEX_SUFFIX))
 
     def make(self, path: Path, progress: Progress) -> None:
         """Index the archive or the class folders."""
-        locations = self.layout.find_images(self.paths, self.split, self.tables, progress)
-        write_index(locations, self.tables.synsets(), path)
+        layout, synsets = self.layout, self.tables.synsets()
+        locations = layout.find_images(self.paths, self.split, self.tables, progress)
+        if not layout.IS_DOWNLOADED:
+            logger.info("%s: %d images of class folders are indexed", self.split, len(locations))
+            if self.has_official_counts():
+                folder = self.paths.class_folders(self.split)
+                check_images(self.split, (image.synset for image in locations), synsets, folder)
+        write_index(locations, synsets, path)
 
 
 class IndexTrain(IndexTask):
@@ -64,10 +88,14 @@ INDEX_TASKS: dict[str, type[IndexTask]] = {TRAIN: IndexTrain, VALIDATION: IndexV
 
 
 def archive_if_needed(task: ILSVRCTask, split: str, *also_complete: luigi.Task) -> Iterator[luigi.Task]:
-    """Yield the split's download if the archive was deleted after it was indexed, and there are no class folders.
+    """Yield the split's download if images have to be read from the archive, and it is not there as it was verified.
 
-    Until the index is there, it requires the download itself; `also_complete` is what may be there without the index.
+    It may have been deleted after it was indexed, without any class folders being there; or replaced. Until the index
+    is there, it requires the download itself; `also_complete` is what may be there without the index.
     """
     index = task.clone(INDEX_TASKS[split])
-    if not index.has_images() and any(made.complete() for made in (index, *also_complete)):
-        yield task.clone(index.download)
+    download = task.clone(index.download)
+    if download.complete() or (index.has_images() and not download.output().exists()):
+        return
+    if any(made.complete() for made in (index, *also_complete)):
+        yield download

@@ -7,6 +7,7 @@ import datetime
 import math
 import operator
 import os
+import re
 from collections.abc import Collection
 from functools import cache
 from pathlib import Path
@@ -211,6 +212,17 @@ class DateParameter(CheckedParameter, luigi.DateParameter):
         if not isinstance(x, datetime.date):
             raise self.invalid(f"{x!r} is not a date, such as datetime.date(2026, 11, 22)")
         return x
+
+
+class PartParameter(CheckedParameter, luigi.Parameter[str]):
+    """A part of a whole, such as ``3/7``: the third of seven."""
+
+    def normalize(self, x: Any) -> str:
+        """Return the part; raises `ParameterError` if it is none."""
+        match = re.fullmatch(r"([0-9]{1,5})/([0-9]{1,5})", str(x))
+        if match is None or not 1 <= int(match[1]) <= int(match[2]):
+            raise self.invalid(f"{x!r} is not a part such as 3/7, which is the third of seven")
+        return f"{int(match[1])}/{int(match[2])}"
 
 
 class FormatsParameter(CheckedParameter, luigi.Parameter[tuple[str, ...]]):

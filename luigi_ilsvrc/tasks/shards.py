@@ -7,14 +7,17 @@ from pathlib import Path
 from typing import Any, ClassVar, cast
 
 import luigi
+from luigi.parameter import ParameterVisibility
 
 from luigi_ilsvrc.dataset.splits import TRAIN, VALIDATION
-from luigi_ilsvrc.formats.plan import read_plan, write_plan
+from luigi_ilsvrc.dataset.synsets import SYNSET_ENGLISH_KEY
+from luigi_ilsvrc.formats.plan import plan_file, read_plan, write_plan
 from luigi_ilsvrc.formats.shard import write_shard
 from luigi_ilsvrc.formats.table import FORMATS, Format
 from luigi_ilsvrc.layouts.reader import ImageReader
 from luigi_ilsvrc.progress import Progress
-from luigi_ilsvrc.tasks.base import ILSVRCTask, OutputTask
+from luigi_ilsvrc.storage.manifest import Files
+from luigi_ilsvrc.tasks.base import DataSetTask, ILSVRCTask, OutputTask
 from luigi_ilsvrc.tasks.bounding_boxes import BoundingBoxCSV
 from luigi_ilsvrc.tasks.indexing import INDEX_TASKS, archive_if_needed
 from luigi_ilsvrc.tasks.luigi_support.targets import AtomicFolderTarget, AtomicTarget
@@ -34,7 +37,7 @@ class SplitTask(OutputTask):
     num_shards = IntegerParameter(minimum=1, description="how many shards the split has")
 
 
-class PlanShards(SplitTask):
+class PlanShards(SplitTask, DataSetTask):
     """Decides which image goes into which shard, and what is said of it."""
 
     priority = 60
@@ -47,6 +50,14 @@ class PlanShards(SplitTask):
         """Return the folder of one plan a shard; see `formats.plan.write_plan`."""
         return AtomicFolderTarget(self.paths.plan(self.split, self.num_shards))
 
+    def facts(self) -> dict[str, str]:
+        """Return the digest of the table of class names."""
+        return self.table_digests(SYNSET_ENGLISH_KEY)
+
+    def reads(self) -> list[tuple[DataSetTask, tuple[str, ...]]]:
+        """Return index and boxes."""
+        return [self.clone(INDEX_TASKS[self.split]).read_by_synset(), (self.clone(BoundingBoxCSV), ())]
+
     def make(self, path: Path, progress: Progress) -> None:
         """Join index, labels and boxes, and shuffle."""
         index, bounding_boxes = self.input()
@@ -55,13 +66,12 @@ class PlanShards(SplitTask):
         )
 
 
-class ShardTask(SplitTask):
+class ShardTask(SplitTask, DataSetTask):
     """Writes one shard in one format, reading its images from the archive."""
 
     format_name: ClassVar[str]
     shard = IntegerParameter(minimum=0, description="the number of the shard, from 0")
     priority = 40
-    has_manifest = False
 
     @classmethod
     def record_format(cls) -> Format:
@@ -85,11 +95,19 @@ class ShardTask(SplitTask):
         name = record_format.shard_name(self.split, self.shard, self.num_shards)
         return AtomicTarget(self.paths.records(record_format.FOLDER) / name)
 
-    def make(self, path: Path, progress: Progress) -> None:
+    def facts(self) -> dict[str, str]:
+        """Return the digest of the archive."""
+        return self.clone(INDEX_TASKS[self.split]).archive_digest()
+
+    def reads(self) -> list[tuple[DataSetTask, tuple[str, ...]]]:
+        """Return the shard's plan."""
+        return [(self.clone(PlanShards), (plan_file(self.shard),))]
+
+    def make(self, path: Path, progress: Progress) -> Files:
         """Write a record for each planned image."""
         plan = read_plan(self.paths.plan(self.split, self.num_shards), self.shard)
         with ImageReader(self.paths.dataset, self.paths.class_folders(self.split)) as reader:
-            write_shard(self.record_format(), reader, plan, path, progress)
+            return {"": write_shard(self.record_format(), reader, plan, path, progress)}
 
 
 class ShardCounts(ILSVRCTask):
@@ -115,13 +133,27 @@ class ShardCounts(ILSVRCTask):
 
 
 class FormatsTask(ShardCounts):
-    """A task that is about all formats of the build."""
+    """A task that is about the whole build."""
 
     formats = FormatsParameter(
         default=("tfrecord",),
         config_path=setting("formats"),
         description=f"comma-separated, of {', '.join(FORMATS)}; none for no records",
     )
+
+    leftover_hours = IntegerParameter(
+        minimum=1,
+        default=24,
+        config_path=setting("leftover_hours"),
+        significant=False,
+        visibility=ParameterVisibility.HIDDEN,
+        description="hours after which what a process on another host left unfinished is removed",
+    )
+
+    @property
+    def leftover_seconds(self) -> float:
+        """The same in seconds."""
+        return self.leftover_hours * 3600.0
 
     def plans(self) -> list[PlanShards]:
         """Return the plan of each split, if there are shards."""

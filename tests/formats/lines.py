@@ -6,9 +6,7 @@ It has no checksums, so that only the comparison with plan and image finds what 
 import re
 from base64 import b64decode, b64encode
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
 
 from luigi_ilsvrc.dataset.images import RGBImage
 from luigi_ilsvrc.formats.plan import PlannedImage
@@ -31,28 +29,18 @@ def encode(image: PlannedImage, jpeg: RGBImage) -> list[bytes]:
     return [f"{image.location.name} {image.label} ".encode(), b64encode(jpeg.encoded)]
 
 
-class LineWriter:
-    """An open shard."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-
-    def write(self, chunks: Sequence[bytes]) -> None:
-        self._file.writelines([*chunks, b"\n"])
+def frame(chunks: Sequence[bytes]) -> list[bytes]:
+    return [*chunks, b"\n"]
 
 
-@contextmanager
-def open_writer(path: Path) -> Iterator[LineWriter]:
-    with path.open("wb") as file:
-        yield LineWriter(file)
+END = b"end\n"
 
 
 def read_records(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as file:
-        for line in file:
-            if not line.endswith(b"\n"):
-                raise ShardError("the last line has no end")
-            yield line[:-1]
+    *lines, end = path.read_bytes().splitlines(keepends=True) or [b""]
+    yield from (line[:-1] for line in lines)
+    if end != END:
+        raise ShardError("the last line is not the end of a shard")
 
 
 def image_in(record: bytes) -> bytes:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from luigi_ilsvrc import BuildAll
-from luigi_ilsvrc.cleanup import unfinished_outputs
+from luigi_ilsvrc.cleanup import abandoned_outputs
 from luigi_ilsvrc.dataset.archives import TRAIN_ARCHIVE, VALIDATION_ARCHIVE
 from luigi_ilsvrc.dataset.paths import DataSetPaths
 from luigi_ilsvrc.formats.table import FORMATS
@@ -18,6 +18,7 @@ from luigi_ilsvrc.inventory import find_extra, output_folders
 from luigi_ilsvrc.tasks.disk_space import bytes_needed
 from tests.formats import lines
 from tests.reliability.flip import named
+from tests.support.abandoned import left_by_a_dead_process
 from tests.support.changed_tables import luigi_with
 from tests.support.running import SHARDS, contents
 
@@ -179,7 +180,7 @@ def flip_in_line(shard: Path, *, re_encoded: bool) -> None:
 
 @pytest.mark.slow
 def test_a_build_removes_its_leftovers(changed: Path, built_in_both: Path, ilsvrc: Path) -> None:
-    (changed / "ilsvrc2012" / lines.FOLDER / "train-2-of-8.txt.partial").write_bytes(b"n0144")
+    left_by_a_dead_process(changed / "ilsvrc2012" / lines.FOLDER / "train-2-of-8.txt")
     status, output = build(changed, ilsvrc)
     assert status == 0, output
     assert contents(changed) == contents(built_in_both)
@@ -192,9 +193,10 @@ def test_a_build_removes_its_leftovers(changed: Path, built_in_both: Path, ilsvr
 def test_its_leftovers_are_unfinished_outputs(tmp_path: Path) -> None:
     folder = tmp_path / "ilsvrc2012" / lines.FOLDER
     folder.mkdir(parents=True)
-    for name in ("train-0-of-8.txt", "train-1-of-8.txt.partial", "notes.partial"):
-        (folder / name).touch()
-    assert list(unfinished_outputs(DataSetPaths(tmp_path))) == [folder / "train-1-of-8.txt.partial"]
+    (folder / "train-0-of-8.txt").touch()
+    left = left_by_a_dead_process(folder / "train-1-of-8.txt")
+    left_by_a_dead_process(folder / "notes")
+    assert list(abandoned_outputs(DataSetPaths(tmp_path), max_age=3600)) == [left]
 
 
 @pytest.mark.usefixtures("in_table")

@@ -27,7 +27,7 @@ def plan(tmp_path: Path) -> Path:
 
 
 def change(plan: Path, old: str, new: str) -> Path:
-    path = plan_file(plan, 0)
+    path = plan / plan_file(0)
     contents = path.read_text()
     assert contents.count(old) == 1
     path.write_bytes(contents.replace(old, new).encode("utf-8", "surrogateescape"))
@@ -53,7 +53,7 @@ def test_a_missing_plan_is_named_with_the_remedy(plan: Path) -> None:
 
 @pytest.mark.parametrize("size", [0, 1, 20, -1, -2, -10])
 def test_a_cut_plan_is_refused(plan: Path, size: int) -> None:
-    path = plan_file(plan, 0)
+    path = plan / plan_file(0)
     path.write_bytes(path.read_bytes()[:size])
     with pytest.raises(ArchiveError, match=f"^{path}: .*delete the index folder"):
         read_plan(plan, 0)

@@ -67,7 +67,7 @@ def test_a_plan_of_more_shards_than_images_has_empty_ones(tmp_path: Path) -> Non
 def test_a_plan_has_a_file_for_each_shard(tmp_path: Path) -> None:
     plan(tmp_path, 3)
     folder = tmp_path / "plan-3"
-    assert sorted(folder.iterdir()) == [plan_file(folder, shard) for shard in range(3)]
+    assert sorted(folder.iterdir()) == [folder / plan_file(shard) for shard in range(3)]
 
 
 def test_a_plan_repeats_its_bytes(tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ def test_a_plan_repeats_its_bytes(tmp_path: Path) -> None:
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
         plan(tmp_path / name, 2)
-        written.add(plan_file(tmp_path / name / "plan-2", 1).read_bytes())
+        written.add((tmp_path / name / "plan-2" / plan_file(1)).read_bytes())
     assert len(written) == 1
 
 

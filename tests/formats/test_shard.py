@@ -6,12 +6,14 @@ import pytest
 
 from luigi_ilsvrc.formats import tfrecord
 from luigi_ilsvrc.formats.plan import PlannedImage
-from luigi_ilsvrc.formats.shard import ShardError, write_shard
+from luigi_ilsvrc.formats.shard import ShardError, ShardFile, write_shard
 from luigi_ilsvrc.layouts.reader import ImageReader
 from luigi_ilsvrc.layouts.tar import ArchiveError
 from luigi_ilsvrc.progress import Progress, no_progress
 from luigi_ilsvrc.storage.disk import DiskError
+from luigi_ilsvrc.storage.manifest import entry_of
 from tests.formats.planned import jpeg, location, write_images
+from tests.support.disks import largest_file
 
 
 def write(directory: Path, images: list[PlannedImage], path: Path, progress: Progress = no_progress) -> Path:
@@ -39,6 +41,27 @@ def test_the_progress_counts_images(tmp_path: Path) -> None:
     reported: list[tuple[str, int, int | None, str]] = []
     write(tmp_path, planned, tmp_path / "shard", lambda *report: reported.append(report))
     assert [report[1:] for report in reported] == [(1, 2, "images"), (2, 2, "images")]
+
+
+def test_size_and_crc_of_a_shard_are_those_of_its_file(tmp_path: Path) -> None:
+    planned = write_images(tmp_path, {f"n01440764_{number}.JPEG": jpeg(8 + number) for number in range(3)})
+    with ImageReader(tmp_path, tmp_path) as reader:
+        entry = write_shard(tfrecord, reader, planned, tmp_path / "shard")
+    assert entry == entry_of((tmp_path / "shard").read_bytes())
+
+
+def test_an_earlier_file_is_overwritten(tmp_path: Path) -> None:
+    for contents in (b"a" * 100, b"b"):
+        with ShardFile(tmp_path / "shard") as shard:
+            shard.write([contents])
+    assert (tmp_path / "shard").read_bytes() == b"b"
+
+
+def test_what_the_disk_takes_only_in_part_is_an_error_that_names_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "shard"
+    with ShardFile(path) as shard, largest_file(1000), pytest.raises(OSError) as raised:
+        shard.write([b"a", 2000 * b"b"])
+    assert (raised.value.errno, raised.value.filename) == (errno.EFBIG, str(path))
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")

@@ -1,4 +1,3 @@
-import errno
 import hashlib
 import subprocess
 import sys
@@ -16,10 +15,9 @@ from luigi_ilsvrc.dataset.images import RGBImage, as_rgb_jpeg
 from luigi_ilsvrc.formats import tfrecord
 from luigi_ilsvrc.formats.plan import PlannedImage
 from luigi_ilsvrc.formats.shard import ShardError
-from luigi_ilsvrc.formats.tfrecord import RECORD_OVERHEAD, RecordWriter, read_records
+from luigi_ilsvrc.formats.tfrecord import RECORD_OVERHEAD, frame, read_records
 from luigi_ilsvrc.layouts.index import ImageLocation
 from tests.formats.planned import jpeg, planned
-from tests.support.disks import largest_file
 
 FEATURES = {
     "image/height",
@@ -166,9 +164,7 @@ def test_other_names_are_not_those_of_shards(name: str) -> None:
 
 
 def write(path: Path, records: list[list[bytes]]) -> Path:
-    with RecordWriter(path) as writer:
-        for chunks in records:
-            writer.write(chunks)
+    path.write_bytes(b"".join(chunk for record in records for chunk in frame(record)))
     return path
 
 
@@ -185,19 +181,6 @@ def test_a_file_of_records_has_the_bytes_that_tensorflow_gives_it(tensorflow: An
         ours = write(Path(directory, "ours"), records)
         theirs = write_with_tensorflow(tensorflow, Path(directory, "theirs"), [b"".join(chunks) for chunks in records])
         assert ours.read_bytes() == theirs.read_bytes()
-
-
-def test_an_earlier_file_is_overwritten(tmp_path: Path) -> None:
-    write(tmp_path / "shard", [[b"a" * 100]])
-    write(tmp_path / "shard", [[b"b"]])
-    assert list(read_records(tmp_path / "shard")) == [b"b"]
-
-
-def test_a_record_that_the_disk_takes_only_in_part_is_an_error_that_names_the_file(tmp_path: Path) -> None:
-    path = tmp_path / "shard"
-    with RecordWriter(path) as writer, largest_file(1000), pytest.raises(OSError) as raised:
-        writer.write([b"a", 2000 * b"b"])
-    assert (raised.value.errno, raised.value.filename) == (errno.EFBIG, str(path))
 
 
 # Read ----------------------------------------------------------------------------------------------------------------

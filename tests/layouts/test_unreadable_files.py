@@ -31,7 +31,7 @@ def link(path: Path) -> Path:
 READS: dict[str, tuple[str, Callable[[Path], object]]] = {
     "index": (index_file(SYNSET), lambda path: read_index(path.parent, SYNSET)),
     "rows": (index_file(SYNSET), lambda path: read_rows(path.parent, SYNSET)),
-    "plan": (plan_file(Path(), 0).name, lambda path: read_plan(path.parent, 0)),
+    "plan": (plan_file(0), lambda path: read_plan(path.parent, 0)),
     "boxes": ("boxes.csv", lambda path: write_plan(path.parent, {}, path, 1, path.parent)),
     "annotation": (f"{SYNSET}/{SYNSET}_1.xml", lambda path: list(class_folders.annotations_in(path.parent.parent))),
     "annotations": ("boxes.tar.gz", lambda path: list(official.annotations_in(path))),

@@ -1,0 +1,240 @@
+"""What a data directory was begun with: label tables and archives. Later runs continue with these, or are refused.
+
+The record is ``index/build.json``; in ``index/tables`` lie a copy of it, and copies of the label tables. They are
+written by the first task that runs, and never changed.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from luigi_ilsvrc.dataset.archives import ARCHIVES
+from luigi_ilsvrc.dataset.paths import DataSetPaths
+from luigi_ilsvrc.errors import BuildError
+from luigi_ilsvrc.storage import publish
+
+
+class BuildRecordError(BuildError):
+    """A run is given something else than the build was begun with, or the record is damaged."""
+
+
+@dataclass(frozen=True)
+class BuildRecord:
+    """What a build was begun with.
+
+    Attributes
+    ----------
+    tables : dict
+        The SHA-256 of each label table, by its file name.
+    archives : dict
+        The MD5 sum that each archive has to have, by its official name; None if it was not known.
+    source : str
+        Where the source lay then, for people.
+    """
+
+    tables: dict[str, str]
+    archives: dict[str, str | None]
+    source: str
+
+
+def read_record(paths: DataSetPaths) -> BuildRecord | None:
+    """Read the record of a build, or its copy if that is missing or damaged; None if the build was not begun yet.
+
+    Raises
+    ------
+    BuildRecordError
+        If both are damaged, or they differ.
+    """
+    originals = (paths.build_record, paths.build_record_copy)
+    found = [values for path in originals if (values := _read(path)) is not None]
+    if len(found) == len(originals) and found[0] != found[1]:
+        raise BuildRecordError(
+            f"{paths.build_record} and {paths.build_record_copy} differ: one of them is another build's; delete that "
+            "one, or both if the label tables, checksums and source that it was begun with are those of this run"
+        )
+    if found:
+        return BuildRecord(**found[0])
+    if not any(map(os.path.lexists, originals)):
+        return None
+    raise BuildRecordError(
+        f"{paths.build_record} is damaged: delete it, and run the build again with the label tables, checksums and "
+        "source that it was begun with; what was built from others is then found by VerifyBuild"
+    )
+
+
+def serialize(record: "BuildRecord | ArchiveRecord") -> bytes:
+    """Return a record as its file holds it: JSON, with a SHA-256 of the rest."""
+    values = asdict(record)
+    return (json.dumps({**values, _DIGEST: _digest_of(values)}, indent=2) + "\n").encode()
+
+
+_DIGEST = "sha256"
+
+
+def _digest_of(values: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    """Return what a record holds; None if it is missing or not as it was written."""
+    try:
+        values = json.loads(path.read_bytes())
+        digest = values.pop(_DIGEST)
+    except (OSError, ValueError, KeyError, AttributeError, TypeError):
+        return None
+    return values if isinstance(values, dict) and digest == _digest_of(values) else None
+
+
+def is_as_written(path: Path) -> bool:
+    """Tell whether a record is there and not damaged."""
+    return _read(path) is not None
+
+
+def begin(
+    paths: DataSetPaths, tables: Mapping[str, Path], archives: Mapping[str, str | None], source: str
+) -> BuildRecord:
+    """Write the record of a build, with copies of its label tables, or compare it if it is there.
+
+    Parameters
+    ----------
+    paths : DataSetPaths
+        The build.
+    tables : mapping of str to Path
+        The label tables that this run was given, by file name.
+    archives : mapping of str to (str or None)
+        The MD5 sum of each archive by what this run was given, by official name; None if it was given none.
+    source : str
+        Where the source lies.
+
+    Returns
+    -------
+    BuildRecord
+        The record that holds: of two processes at once, that of the first.
+
+    Raises
+    ------
+    BuildRecordError
+        Naming what differs from the record.
+    OSError
+        If something cannot be read or written.
+    """
+    if read_record(paths) is None:
+        _write_record(paths, tables, archives, source)
+    for path, other in ((paths.build_record, paths.build_record_copy), (paths.build_record_copy, paths.build_record)):
+        if not path.exists():
+            publish.replace_file(path, other.read_bytes())
+    record = read_record(paths)
+    assert record is not None
+    compare(paths, record, tables, archives)
+    corrected = _corrected(record, archives)
+    if corrected != record:
+        for path in (paths.build_record_copy, paths.build_record):
+            publish.replace_file(path, serialize(corrected))
+    return corrected
+
+
+def _corrected(record: BuildRecord, archives: Mapping[str, str | None]) -> BuildRecord:
+    """Return a record with the checksums of a run that `compare` has accepted."""
+    given = {name: md5 for name, md5 in archives.items() if md5 is not None}
+    known = {name: md5 for name, md5 in record.archives.items() if md5 is not None and name in given}
+    changed = {name: given[name] for name, md5 in known.items() if given[name].lower() != md5.lower()}
+    return replace(record, archives={**record.archives, **changed})
+
+
+def _write_record(
+    paths: DataSetPaths, tables: Mapping[str, Path], archives: Mapping[str, str | None], source: str
+) -> None:
+    digests = {name: digest_of(path) for name, path in tables.items()}
+    for name, path in tables.items():
+        # By its digest: another process may begin with another table at this moment.
+        publish.replace_file(paths.table(name, digests[name]), path.read_bytes())
+    with publish.new_file(paths.build_record) as new:
+        new.write_bytes(serialize(BuildRecord(digests, dict(archives), source)))
+
+
+def compare(
+    paths: DataSetPaths, record: BuildRecord, tables: Mapping[str, Path], archives: Mapping[str, str | None]
+) -> None:
+    """Raise `BuildRecordError` if a run is given other tables or checksums than the build was begun with.
+
+    Checksums of an archive that never came may be corrected.
+    """
+    for name, path in tables.items():
+        given, begun = digest_of(path), record.tables.get(name)
+        if given != begun:
+            raise BuildRecordError(
+                f"{path}: its SHA-256 is {given}, but {paths.data_dir} was begun with {name} of {begun}: nothing is "
+                f"mixed. Use the table it was begun with ({paths.table(name, begun or '')}), or another --data-dir"
+            )
+    for name, md5 in archives.items():
+        begun = record.archives.get(name)
+        if md5 is not None and begun is not None and md5.lower() != begun.lower() and _has_come(paths, name):
+            raise BuildRecordError(
+                f"{name}: this run expects the MD5 sum {md5}, but {paths.data_dir} was begun with {begun}: nothing is "
+                "mixed. Use the source and checksums it was begun with, or another --data-dir"
+            )
+
+
+def _has_come(paths: DataSetPaths, name: str) -> bool:
+    """Tell whether an archive, by its official name, was verified or put there."""
+    archive = next(archive for archive in ARCHIVES if archive.name == name)
+    traces = (paths.archive_record(archive), paths.archive(archive), paths.quarantine(archive))
+    return any(path.exists() for path in traces)
+
+
+def digest_of(path: Path) -> str:
+    """Return the SHA-256 of a small file, in hexadecimal digits. Raises OSError."""
+    status = path.stat()
+    return _digest(path, status.st_mtime_ns, status.st_size, status.st_ino)
+
+
+@lru_cache(maxsize=16)
+def _digest(path: Path, mtime_ns: int, size: int, inode: int) -> str:
+    # The worker computes it once; the processes that it forks for each task inherit it.
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+# Archives ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class ArchiveRecord:
+    """An archive that was verified: its MD5 sum, and size (bytes) and time (nanoseconds) of its file.
+
+    As long as size and time are the same, the file is not read again.
+    """
+
+    md5: str
+    size: int
+    mtime_ns: int
+
+
+def record_of(archive: Path, md5: str) -> ArchiveRecord:
+    """Return the record of an archive that has this MD5 sum. Raises OSError."""
+    status = archive.stat()
+    return ArchiveRecord(md5, status.st_size, status.st_mtime_ns)
+
+
+def remember_archive(archive: Path, md5: str, path: Path) -> None:
+    """Write the record of an archive that has this MD5 sum to `path`. Raises OSError."""
+    publish.replace_file(path, serialize(record_of(archive, md5)))
+
+
+def read_archive_record(path: Path) -> ArchiveRecord | None:
+    """Read the record of an archive; None if there is none, or it is damaged: then the archive is verified again."""
+    values = _read(path)
+    return None if values is None else ArchiveRecord(**values)
+
+
+def is_remembered(archive: Path, record: ArchiveRecord | None) -> bool:
+    """Tell whether an archive is the file that was verified, by size and time."""
+    try:
+        status = archive.stat()
+    except FileNotFoundError:
+        return False
+    return record is not None and (record.size, record.mtime_ns) == (status.st_size, status.st_mtime_ns)
