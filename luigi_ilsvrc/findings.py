@@ -12,6 +12,9 @@ class Kind(Enum):
     DAMAGED = "damaged"
     MISSING = "missing"
     EXTRA = "extra"
+    UNREADABLE = "unreadable"
+    """The disk did not give it: that may pass, and says nothing of the file."""
+
     LEFTOVER = "leftover"
     """The unfinished output of a process that died: extra, and of no use."""
 
@@ -32,6 +35,8 @@ class Finding:
         The task that makes the file, as Luigi's command line takes it; empty if none does.
     to_remove : tuple of Path
         What a repair removes so that the task makes the file again.
+    substitute : Path or None
+        A file that a repair puts in the place of `path`: the manifest of an output that is right.
     """
 
     kind: Kind
@@ -39,6 +44,7 @@ class Finding:
     reason: str
     made_by: str = ""
     to_remove: tuple[Path, ...] = ()
+    substitute: Path | None = None
 
     def __str__(self) -> str:
         origin = f"made by {self.made_by}" if self.made_by else "no task makes it"
@@ -46,13 +52,19 @@ class Finding:
 
     def to_json(self) -> list[Any]:
         """Return the finding as JSON can hold it."""
-        return [self.kind.value, str(self.path), self.reason, self.made_by, [str(path) for path in self.to_remove]]
+        return [
+            *(self.kind.value, str(self.path), self.reason, self.made_by, [str(path) for path in self.to_remove]),
+            None if self.substitute is None else str(self.substitute),
+        ]
 
     @classmethod
     def from_json(cls, values: list[Any]) -> "Finding":
         """Return the finding that `to_json` was called on."""
-        kind, path, reason, made_by, to_remove = values
-        return cls(Kind(kind), Path(path), reason, made_by, tuple(map(Path, to_remove)))
+        kind, path, reason, made_by, to_remove, substitute = values
+        return cls(
+            *(Kind(kind), Path(path), reason, made_by, tuple(map(Path, to_remove))),
+            None if substitute is None else Path(substitute),
+        )
 
 
 @dataclass

@@ -1,17 +1,19 @@
 """Which files and folders a build may have, and what lies among them that is not of the build."""
 
 import os
-from collections.abc import Callable, Collection, Iterator
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from luigi_ilsvrc.dataset.archives import ARCHIVES
 from luigi_ilsvrc.dataset.paths import DataSetPaths
 from luigi_ilsvrc.dataset.splits import SPLITS, TRAIN
+from luigi_ilsvrc.dataset.synsets import SYNSET_ENGLISH_KEY, UNIQUE_SYNSETS, VALIDATION_SYNSET_LABELS
 from luigi_ilsvrc.findings import Finding, Kind
 from luigi_ilsvrc.formats.table import FORMATS
 from luigi_ilsvrc.layouts.table import LAYOUTS
-from luigi_ilsvrc.storage.publish import PARTIAL_SUFFIX
+from luigi_ilsvrc.storage.temporary import PARTIAL_SUFFIX, output_name
 
 IsKnown = Callable[[str], bool]
 
@@ -35,7 +37,9 @@ class OutputFolder:
     is_shared: bool = False
 
 
-def output_folders(paths: DataSetPaths, synsets: Collection[str] | None = None) -> list[OutputFolder]:
+def output_folders(
+    paths: DataSetPaths, synsets: Collection[str] | None = None, shard_counts: Mapping[str, int] | None = None
+) -> list[OutputFolder]:
     """Return the folders that outputs are made in, but for those that are outputs as a whole.
 
     Parameters
@@ -44,24 +48,49 @@ def output_folders(paths: DataSetPaths, synsets: Collection[str] | None = None) 
         The build.
     synsets : collection of str, optional
         Those of the challenge; without them, any name is taken for a class folder.
+    shard_counts : mapping, optional
+        How many shards each split has; without it, shards and plans of any number are outputs.
     """
     is_synset: IsKnown = (lambda name: True) if synsets is None else set(synsets).__contains__
-    csv = paths.bounding_boxes.name
+    is_index = _index_names(paths, shard_counts)
+    is_shard = {item.FOLDER: _shard_names(name, shard_counts) for name, item in FORMATS.items()}
+    csv, train = paths.bounding_boxes.name, paths.class_folders(TRAIN)
     single = {csv, paths.annotations.name, *(paths.class_folders(split).name for split in SPLITS if split != TRAIN)}
-    manifest_folders = {paths.class_folders(TRAIN).name, paths.index_folder.name}
-    is_index = _index_names(paths)
+    archive_records = {paths.archive_record(archive).name for archive in ARCHIVES}
+    below = {train: is_synset, paths.index_folder: is_index, **{paths.records(it): is_shard[it] for it in is_shard}}
     return [
         OutputFolder(paths.data_dir, csv.__eq__, is_shared=True),
         OutputFolder(paths.dataset, _dataset_names(paths).__contains__),
-        OutputFolder(paths.class_folders(TRAIN), is_synset),
-        *(OutputFolder(paths.records(item.FOLDER), item.is_shard_name) for item in FORMATS.values()),
-        OutputFolder(paths.index_folder, lambda name: name == paths.manifests.name or is_index(name)),
-        OutputFolder(paths.manifests, lambda name: name in manifest_folders or _is_manifest(name, single.__contains__)),
+        OutputFolder(train, is_synset),
+        *(OutputFolder(paths.records(folder), is_known) for folder, is_known in is_shard.items()),
+        OutputFolder(paths.index_folder, lambda name: name in _index_folder_names(paths) or is_index(name)),
         OutputFolder(
-            paths.manifest(paths.class_folders(TRAIN)).with_suffix(""), lambda name: _is_manifest(name, is_synset)
+            paths.manifests,
+            lambda name: (
+                name in archive_records or name in {it.name for it in below} or _is_manifest(name, single.__contains__)
+            ),
         ),
-        OutputFolder(paths.manifests / paths.index_folder.name, lambda name: _is_manifest(name, is_index)),
+        *(_manifests_of(paths, folder, is_known) for folder, is_known in below.items()),
+        OutputFolder(paths.tables, lambda name: name == paths.build_record_copy.name or _is_table_copy(name)),
+        OutputFolder(paths.verifications, lambda name: True),
     ]
+
+
+def _is_table_copy(name: str) -> bool:
+    digest, _, table = name.partition("-")
+    return re.fullmatch("[0-9a-f]{16}", digest) is not None and table in (
+        UNIQUE_SYNSETS,
+        VALIDATION_SYNSET_LABELS,
+        SYNSET_ENGLISH_KEY,
+    )
+
+
+def _manifests_of(paths: DataSetPaths, folder: Path, is_output: IsKnown) -> OutputFolder:
+    return OutputFolder(paths.manifests / folder.name, lambda name: _is_manifest(name, is_output))
+
+
+def _is_manifest(name: str, is_output: IsKnown) -> bool:
+    return name.endswith(".csv") and is_output(name.removesuffix(".csv"))
 
 
 def _dataset_names(paths: DataSetPaths) -> set[str]:
@@ -76,29 +105,39 @@ def _dataset_names(paths: DataSetPaths) -> set[str]:
     return {path.name for path in outputs}
 
 
-def _index_names(paths: DataSetPaths) -> IsKnown:
+def _index_folder_names(paths: DataSetPaths) -> set[str]:
+    return {path.name for path in (paths.manifests, paths.build_record, paths.tables, paths.locks)}
+
+
+def _index_names(paths: DataSetPaths, shard_counts: Mapping[str, int] | None) -> IsKnown:
     indexes = {paths.index(split, layout.INDEX_SUFFIX).name for split in SPLITS for layout in LAYOUTS.values()}
-    plans = tuple(paths.plan(split, 0).name.rstrip("0") for split in SPLITS)
+    if shard_counts is not None:
+        plans = {paths.plan(split, num_shards).name for split, num_shards in shard_counts.items()}
+        return (indexes | plans).__contains__
+    starts = tuple(paths.plan(split, 0).name.rstrip("0") for split in SPLITS)
 
     def is_index(name: str) -> bool:
-        plan = next((plan for plan in plans if name.startswith(plan)), None)
-        return name in indexes or (plan is not None and name.removeprefix(plan).isdecimal())
+        start = next((start for start in starts if name.startswith(start)), None)
+        return name in indexes or (start is not None and name.removeprefix(start).isdecimal())
 
     return is_index
 
 
-def _is_manifest(name: str, is_output: IsKnown) -> bool:
-    return name.endswith(".csv") and is_output(name.removesuffix(".csv"))
+def _shard_names(format_name: str, shard_counts: Mapping[str, int] | None) -> IsKnown:
+    record_format = FORMATS[format_name]
+    if shard_counts is None:
+        return record_format.is_shard_name
+    return {
+        record_format.shard_name(split, shard, num_shards)
+        for split, num_shards in shard_counts.items()
+        for shard in range(num_shards)
+    }.__contains__
 
 
 def find_extra(folder: OutputFolder) -> Iterator[Finding]:
-    """Yield what lies directly in a folder and is not of the build; hidden files are ignored."""
-    for name in sorted(os.listdir(folder.path)) if folder.path.is_dir() else ():
-        if folder.is_output(name) or name.startswith("."):
-            continue
-        if _is_unfinished(name, folder):
-            yield Finding(Kind.LEFTOVER, folder.path / name, "a process died while it made this")
-        elif not folder.is_shared:
+    """Yield what lies directly in a folder and is not of the build; hidden and unfinished files are ignored."""
+    for name in sorted(os.listdir(folder.path)) if folder.path.is_dir() and not folder.is_shared else ():
+        if not (folder.is_output(name) or name.startswith(".") or _is_unfinished(name, folder)):
             yield Finding(Kind.EXTRA, folder.path / name, "the build did not write it")
 
 
@@ -110,5 +149,6 @@ def find_unfinished(folder: OutputFolder) -> Iterator[Path]:
 
 
 def _is_unfinished(name: str, folder: OutputFolder) -> bool:
-    output, suffix, _ = name.partition(PARTIAL_SUFFIX)
-    return bool(suffix) and folder.is_output(output)
+    """Tell whether a name is a temporary one, or one of those that a download keeps."""
+    output = (output_name(name) or name).partition(PARTIAL_SUFFIX)[0]
+    return output != name and folder.is_output(output)

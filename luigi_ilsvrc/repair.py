@@ -8,7 +8,7 @@ from pathlib import Path
 from luigi_ilsvrc.dataset.archives import ARCHIVES
 from luigi_ilsvrc.dataset.paths import DataSetPaths
 from luigi_ilsvrc.findings import Finding, Kind
-from luigi_ilsvrc.storage.manifest import ManifestError, read_manifest, write_manifest
+from luigi_ilsvrc.storage.publish import replace_file
 
 
 @dataclass(frozen=True)
@@ -20,9 +20,9 @@ class Repair:
     removed : int
         How many damaged outputs and manifests it removed.
     restored : int
-        How many damaged manifests it wrote again from their second copy.
+        How many manifests of outputs that are right it wrote again.
     left : int
-        How many files are left that no task makes.
+        How many files are left that only a person can restore or remove.
     """
 
     removed: int
@@ -35,25 +35,23 @@ class Repair:
             "BuildAll, which makes just those again"
         )
         if self.left:
-            text += f"; {self.left} files that no task makes are left for you to restore or remove"
+            text += f"; {self.left} files are left that only you can restore or remove"
         return text
 
 
 def repair(findings: Sequence[Finding], paths: DataSetPaths) -> Repair:
-    """Remove damaged outputs with their manifests, and restore manifests that have a whole copy.
+    """Remove damaged outputs with their manifests, and write the manifests of outputs that are right again.
 
     An output that holds a file which no task makes is kept, with its manifest. A damaged archive is moved to its
     quarantine path, from which it is removed once it was downloaded again.
     """
-    restored = sum(map(_restore_manifest, {finding.path for finding in findings if _is_manifest(finding, paths)}))
     extra = [finding.path for finding in findings if finding.kind is Kind.EXTRA]
     outputs = {path for finding in findings if not _holds(finding, extra) for path in finding.to_remove}
     quarantine = {paths.archive(archive): paths.quarantine(archive) for archive in ARCHIVES}
     removed = sum(_remove(output, quarantine.get(output)) for output in sorted(outputs))
-    left = sum(
-        not finding.made_by and finding.kind is not Kind.LEFTOVER and finding.path.exists() for finding in findings
-    )
-    return Repair(removed, restored, left)
+    restored = sum(_restore(finding) for finding in findings if finding.path not in outputs)
+    left = [it.path for it in findings if not (it.to_remove or it.substitute) and it.kind is not Kind.LEFTOVER]
+    return Repair(removed, restored, sum(path.exists() for path in left))
 
 
 def _holds(finding: Finding, extra: Sequence[Path]) -> bool:
@@ -61,18 +59,11 @@ def _holds(finding: Finding, extra: Sequence[Path]) -> bool:
     return any(path.is_relative_to(output) for output in finding.to_remove for path in extra)
 
 
-def _is_manifest(finding: Finding, paths: DataSetPaths) -> bool:
-    return finding.path.is_relative_to(paths.manifests) and finding.path.is_file()
-
-
-def _restore_manifest(path: Path) -> bool:
-    try:
-        read_manifest(path)
-    except ManifestError as error:
-        if error.intact is not None:
-            write_manifest(error.intact, path)
-            return True
-    return False
+def _restore(finding: Finding) -> bool:
+    if finding.substitute is None:
+        return False
+    replace_file(finding.path, finding.substitute.read_bytes())
+    return True
 
 
 def _remove(path: Path, quarantine: Path | None) -> bool:

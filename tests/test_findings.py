@@ -15,6 +15,7 @@ findings = st.builds(
     reason=st.text(),
     made_by=st.text(),
     to_remove=st.lists(paths, max_size=3).map(tuple),
+    substitute=st.none() | paths,
 )
 
 

@@ -6,7 +6,8 @@ from luigi_ilsvrc.dataset.archives import TRAIN_ARCHIVE
 from luigi_ilsvrc.dataset.paths import DataSetPaths
 from luigi_ilsvrc.findings import Finding, Kind
 from luigi_ilsvrc.repair import Repair, repair
-from luigi_ilsvrc.storage.manifest import build_manifest, read_manifest, write_manifest
+from luigi_ilsvrc.storage.manifest import Manifest, read_files, serialize_manifest
+from tests.support.running import times
 
 TASK = "ExtractTrainPerSynset --synset n01440764"
 
@@ -24,7 +25,7 @@ def folder(paths: DataSetPaths) -> Path:
         touch(folder / name, b"image")
     manifest = paths.manifest(folder)
     manifest.parent.mkdir(parents=True)
-    write_manifest(build_manifest(folder), manifest)
+    manifest.write_bytes(serialize_manifest(Manifest(read_files(folder))))
     return folder
 
 
@@ -109,28 +110,45 @@ def test_an_archive_that_is_missing_keeps_what_is_in_quarantine(paths: DataSetPa
 # What is restored ----------------------------------------------------------------------------------------------------
 
 
-def flip(path: Path, position: int) -> None:
-    contents = bytearray(path.read_bytes())
-    contents[position] ^= 1
-    path.write_bytes(contents)
+@pytest.fixture
+def substitute(folder: Path, paths: DataSetPaths) -> Path:
+    """What a verification wrote to take the place of the manifest of the class folder."""
+    return touch(paths.verifications / "run" / "manifest.csv", paths.manifest(folder).read_bytes())
 
 
-@pytest.mark.parametrize("position", [0, -1])
-def test_a_damaged_manifest_is_restored_from_its_other_copy(folder: Path, paths: DataSetPaths, position: int) -> None:
+@pytest.mark.parametrize("damaged_contents", [b"", b"other", None])
+def test_a_damaged_or_missing_manifest_of_an_output_that_is_right_is_restored(
+    folder: Path, paths: DataSetPaths, substitute: Path, damaged_contents: bytes | None
+) -> None:
+    manifest, before = paths.manifest(folder), times(folder)
+    manifest.unlink()
+    if damaged_contents is not None:
+        manifest.write_bytes(damaged_contents)
+    finding = Finding(Kind.DAMAGED, manifest, "it is damaged", TASK, substitute=substitute)
+    assert repair([finding], paths) == Repair(0, 1, 0)
+    assert manifest.read_bytes() == substitute.read_bytes()
+    assert times(folder) == before
+
+
+def test_a_manifest_is_not_restored_if_its_output_is_removed(
+    folder: Path, paths: DataSetPaths, substitute: Path
+) -> None:
     manifest = paths.manifest(folder)
-    whole = manifest.read_bytes()
-    flip(manifest, position)
-    assert repair([damaged(manifest)], paths) == Repair(0, 1, 0)
-    assert manifest.read_bytes() == whole
+    restorable = Finding(Kind.DAMAGED, manifest, "it is damaged", TASK, substitute=substitute)
+    repair([restorable, damaged(folder / "n01440764_1.JPEG", folder, manifest)], paths)
+    assert not folder.exists()
+    assert not manifest.exists()
 
 
-def test_a_manifest_without_a_whole_copy_stays_as_it_is(folder: Path, paths: DataSetPaths) -> None:
+def test_a_link_in_the_place_of_a_manifest_is_replaced_and_not_followed(
+    folder: Path, paths: DataSetPaths, substitute: Path, tmp_path: Path
+) -> None:
     manifest = paths.manifest(folder)
-    flip(manifest, 0)
-    flip(manifest, -1)
-    before = manifest.read_bytes()
-    assert repair([damaged(manifest)], paths) == Repair(0, 0, 0)
-    assert manifest.read_bytes() == before
+    manifest.unlink()
+    manifest.symlink_to(touch(tmp_path / "elsewhere", b"mine"))
+    repair([Finding(Kind.DAMAGED, manifest, "it is damaged", TASK, substitute=substitute)], paths)
+    assert (tmp_path / "elsewhere").read_bytes() == b"mine"
+    assert not manifest.is_symlink()
 
 
 def test_a_missing_manifest_removes_nothing(folder: Path, paths: DataSetPaths) -> None:
@@ -141,20 +159,10 @@ def test_a_missing_manifest_removes_nothing(folder: Path, paths: DataSetPaths) -
     assert folder.exists()
 
 
-def test_a_damaged_manifest_of_a_damaged_output_is_removed_with_it(folder: Path, paths: DataSetPaths) -> None:
-    manifest = paths.manifest(folder)
-    flip(manifest, 0)
-    repair([damaged(manifest), damaged(folder / "n01440764_1.JPEG", folder, manifest)], paths)
-    assert not folder.exists()
-    assert not manifest.exists()
-
-
-def test_a_manifest_that_is_whole_is_not_written_again(folder: Path, paths: DataSetPaths) -> None:
-    manifest = paths.manifest(folder)
-    before = manifest.stat().st_mtime_ns
-    assert repair([damaged(manifest)], paths) == Repair(0, 0, 0)
-    assert manifest.stat().st_mtime_ns == before
-    assert read_manifest(manifest) == build_manifest(folder)
+def test_what_could_not_be_read_is_not_removed(folder: Path, paths: DataSetPaths) -> None:
+    finding = Finding(Kind.UNREADABLE, folder / "n01440764_1.JPEG", "it cannot be read")
+    assert repair([finding], paths).removed == 0
+    assert folder.exists()
 
 
 # What is left --------------------------------------------------------------------------------------------------------

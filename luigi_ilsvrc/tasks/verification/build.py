@@ -11,25 +11,24 @@ from luigi.parameter import ParameterVisibility
 
 from luigi_ilsvrc import cleanup
 from luigi_ilsvrc.dataset.images import load_pillow
+from luigi_ilsvrc.dataset.splits import SPLITS
 from luigi_ilsvrc.errors import BuildError
 from luigi_ilsvrc.findings import Finding
 from luigi_ilsvrc.progress import Progress
 from luigi_ilsvrc.repair import repair
+from luigi_ilsvrc.storage.publish import replace_file
 from luigi_ilsvrc.tasks.downloads import DOWNLOADS
 from luigi_ilsvrc.tasks.luigi_support.targets import AtomicTarget
 from luigi_ilsvrc.tasks.parameters import SwitchParameter
 from luigi_ilsvrc.tasks.shards import FormatsTask
-from luigi_ilsvrc.tasks.verification.parts import (
-    COUNTS,
-    STARTED,
-    VerificationTask,
-    VerifyAnnotations,
-    VerifyArchive,
+from luigi_ilsvrc.tasks.verification.images import VerifyArchive, VerifySynset, VerifyValidation
+from luigi_ilsvrc.tasks.verification.parts import COUNTS, STARTED, VerificationTask, VerifyPart
+from luigi_ilsvrc.tasks.verification.records import (
+    VerifyBoxes,
+    VerifyBuildRecord,
     VerifyIndex,
-    VerifyPart,
+    VerifyPlan,
     VerifyShard,
-    VerifySynset,
-    VerifyValidation,
 )
 
 _MAX_SHOWN = 1000
@@ -55,14 +54,23 @@ class VerifyBuild(FormatsTask, VerificationTask):
         description="true removes damaged outputs, so that the next BuildAll makes just those again",
     )
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.compare_with_record()
+
     def requires(self) -> list[VerifyPart]:
-        """Require a part for each output that BuildAll makes."""
+        """Require a part for each output that BuildAll makes; if only a part of the build is verified, for some."""
         # Before the worker forks a process for each part: once, and not 2,157 times.
         load_pillow()
+        return [part for part in self._parts() if self.is_selected(part.name)]
+
+    def _parts(self) -> list[VerifyPart]:
         shards = [shard for task in self.all_shards() for shard in task.requires()]
         return [
             *(self.clone(VerifyArchive, archive=download.archive.local_name) for download in DOWNLOADS),
-            *map(self.clone, (VerifyIndex, VerifyAnnotations, VerifyValidation)),
+            *(self.clone(VerifyIndex, split=split) for split in SPLITS),
+            *map(self.clone, (VerifyBoxes, VerifyValidation, VerifyBuildRecord)),
+            *(self.clone(VerifyPlan, split=plan.split, num_shards=plan.num_shards) for plan in self.plans()),
             *(self.clone(VerifySynset, synset=synset) for synset in self.tables.synsets()),
             *(
                 self.clone(VerifyShard, format=it.format_name, split=it.split, num_shards=it.num_shards, shard=it.shard)
@@ -72,7 +80,7 @@ class VerifyBuild(FormatsTask, VerificationTask):
 
     def output(self) -> AtomicTarget:
         """Return what was verified: counts of files, bytes and records."""
-        return AtomicTarget(self.paths.verification(self.date.isoformat()))
+        return AtomicTarget(self.paths.verification(self.verification_name))
 
     def make(self, path: Path, progress: Progress) -> None:
         """Put the parts together.
@@ -84,9 +92,9 @@ class VerifyBuild(FormatsTask, VerificationTask):
         """
         parts = [json.loads(Path(part.path).read_text()) for part in self.input()]
         findings = [Finding.from_json(finding) for part in parts for finding in part["findings"]]
-        findings_file = self.paths.findings(self.date.isoformat())
+        findings_file = self.paths.findings(self.verification_name)
         if findings:
-            findings_file.write_text("".join(f"{finding}\n" for finding in findings))
+            replace_file(findings_file, "".join(f"{finding}\n" for finding in findings).encode())
             advice = self._repair(findings) if self.repair else "run it with --repair true, then BuildAll, to fix this"
             self._remove_parts()
             raise VerificationError(_describe(findings, self.data_dir, findings_file, advice))
@@ -97,12 +105,13 @@ class VerifyBuild(FormatsTask, VerificationTask):
 
     def _repair(self, findings: Sequence[Finding]) -> str:
         done = repair(findings, self.paths)
-        cleanup.remove_unfinished(self.paths)
+        cleanup.remove_abandoned(self.paths, self.leftover_seconds)
         return str(done)
 
     def _scope(self) -> dict[str, Any]:
         return {
             "date": self.date.isoformat(),
+            "part": self.part,
             "formats": list(self.formats),
             **({"shards": self.shard_counts} if self.formats else {}),
         }
@@ -111,9 +120,9 @@ class VerifyBuild(FormatsTask, VerificationTask):
         """Tell whether the date's verification is of as much as this one would be."""
         try:
             verified = json.loads(Path(self.output().path).read_text())
-        except FileNotFoundError:
+        except (FileNotFoundError, IsADirectoryError, ValueError):
             return False
-        return self._scope().items() <= verified.items()
+        return isinstance(verified, dict) and self._scope().items() <= verified.items()
 
     def run(self) -> None:
         """Verify, in place of a verification of less or something else."""
@@ -123,7 +132,7 @@ class VerifyBuild(FormatsTask, VerificationTask):
 
     def _remove_parts(self) -> None:
         """Remove the parts of this run, and of others that were killed."""
-        for path in self.paths.verifications.glob(f"{self.date.isoformat()}-*"):
+        for path in self.paths.verifications.glob(f"{self.verification_name}-[0-9]*"):
             if path.is_dir():
                 shutil.rmtree(path)
 

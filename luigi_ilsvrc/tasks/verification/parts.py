@@ -1,42 +1,44 @@
-"""The parts of a verification: one task for each output, which reads it again."""
+"""What all parts of a verification share: one task for each output, which reads it again."""
 
 import datetime
 import json
 import shlex
 import time
-from collections.abc import Callable, Sequence
+import zlib
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import luigi
 
-from luigi_ilsvrc.dataset.archives import ARCHIVES
-from luigi_ilsvrc.dataset.splits import TRAIN, VALIDATION
+from luigi_ilsvrc.errors import BuildError
 from luigi_ilsvrc.findings import Finding, Kind, Report
-from luigi_ilsvrc.formats.plan import plan_file, read_plan
-from luigi_ilsvrc.formats.table import FORMATS
-from luigi_ilsvrc.inventory import find_extra, output_folders
-from luigi_ilsvrc.layouts.index import ImageLocation, index_file, read_whole_index
-from luigi_ilsvrc.layouts.reader import ImageReader
 from luigi_ilsvrc.progress import Progress
-from luigi_ilsvrc.storage.manifest import Entry, ManifestError, matches_manifest, read_manifest
-from luigi_ilsvrc.tasks.base import OutputTask
-from luigi_ilsvrc.tasks.bounding_boxes import BoundingBoxCSV
-from luigi_ilsvrc.tasks.downloads import DOWNLOADS
-from luigi_ilsvrc.tasks.extraction import ExtractBoundingBoxes, ExtractTrainPerSynset, SortValidation
-from luigi_ilsvrc.tasks.indexing import INDEX_TASKS, IndexTask
+from luigi_ilsvrc.storage.manifest import (
+    Files,
+    Manifest,
+    ManifestError,
+    entry_of_file,
+    read_manifest,
+    serialize_manifest,
+)
+from luigi_ilsvrc.storage.publish import replace_file
+from luigi_ilsvrc.tasks.base import DataSetTask, OutputTask
 from luigi_ilsvrc.tasks.luigi_support.targets import AtomicTarget
-from luigi_ilsvrc.tasks.parameters import ChoiceParameter, DateParameter, IntegerParameter, SynsetParameter, option
-from luigi_ilsvrc.tasks.shards import FormatsTask, PlanShards, ShardTask, SplitTask, all_shards_of
-from luigi_ilsvrc.verify import Recorded, same_images, verify_archive, verify_images, verify_output, verify_shard
+from luigi_ilsvrc.tasks.parameters import DateParameter, PartParameter, option
+from luigi_ilsvrc.verify.files import Examine, examine_nothing, verify_files
 
 COUNTS = ("files", "bytes", "records")
 """What each part counts."""
 
 STARTED = str(time.time_ns())
 """Tells runs apart: what one run has read says nothing about what another is going to find."""
+
+WHOLE = "1/1"
+
+FOREIGN = "it is that of something else"
 
 
 class Verified(NamedTuple):
@@ -46,18 +48,38 @@ class Verified(NamedTuple):
     task: luigi.Task | None
 
 
-class VerificationTask(OutputTask):
-    """A task of the verification of one date."""
+class ReadManifest(NamedTuple):
+    """What a manifest says: the entries of the files; else, why there are none; and an input that is another one."""
 
-    has_manifest = False
+    files: Files | None
+    problem: str
+    other_input: str
+
+
+class VerificationTask(OutputTask):
+    """A task of the verification of one date, of the whole build or a part of it."""
 
     date = DateParameter(
         default=datetime.date.today(), description="the verification's name; a date that verified well is not repeated"
     )
+    part = PartParameter(
+        default=WHOLE, description="3/7 verifies a seventh of the build, and 1/7 to 7/7 together the whole"
+    )
+
+    @property
+    def verification_name(self) -> str:
+        """The name of the files of the verification."""
+        part = "" if self.part == WHOLE else f"-part-{self.part.replace('/', '-of-')}"
+        return f"{self.date.isoformat()}{part}"
+
+    def is_selected(self, name: str) -> bool:
+        """Tell whether an output, by its name among the parts, is verified in this part of the verification."""
+        part, parts = map(int, self.part.split("/"))
+        return zlib.crc32(name.encode()) % parts == part - 1
 
 
 class VerifyPart(VerificationTask):
-    """Reads one output again and writes what it found; requires nothing, and succeeds whatever it found."""
+    """Reads one output again and writes what it found; succeeds whatever it found."""
 
     started = luigi.Parameter(default=STARTED, description="when the run began that this is a part of, in ns")
 
@@ -66,33 +88,141 @@ class VerifyPart(VerificationTask):
         """Its name among the parts."""
         raise NotImplementedError
 
-    def output(self) -> AtomicTarget:
-        """Return the file of findings: removed when the build's verification is complete."""
-        folder = self.paths.verification_parts(self.date.isoformat(), self.started)
-        return AtomicTarget(folder / f"{self.name}.json")
+    @property
+    def run_folder(self) -> Path:
+        """The folder of what this run of the verification reads and computes: removed when it is complete."""
+        return self.paths.verification_run(self.verification_name, self.started)
 
-    def verify(self, progress: Progress) -> list[Verified]:
-        """Return what was read and found of each output."""
+    def output(self) -> AtomicTarget:
+        """Return the file of findings."""
+        return AtomicTarget(self.run_folder / "findings" / f"{self.name}.json")
+
+    def verify(self, progress: Progress) -> Iterable[Verified]:
+        """Yield what was read and found of each output."""
         raise NotImplementedError
 
     def make(self, path: Path, progress: Progress) -> None:
-        """Verify, and write counts and findings."""
-        verified = self.verify(progress)
+        """Verify, and write counts and findings; an error is one of them, and hides no others."""
+        verified: list[Verified] = []
+        try:
+            verified.extend(self.verify(progress))
+        except (BuildError, OSError) as error:
+            failed = Report(findings=[Finding(Kind.UNREADABLE, self.paths.dataset, f"{self.name}: {error}")])
+            verified.append(Verified(failed, None))
         counts = {name: sum(getattr(report, name) for report, _ in verified) for name in COUNTS}
         findings = [_with_task(finding, task) for report, task in verified for finding in report.findings]
         path.write_text(json.dumps({**counts, "findings": [finding.to_json() for finding in findings]}))
 
+    def verify_output(
+        self,
+        task: DataSetTask,
+        expected: Files | None,
+        progress: Progress,
+        *,
+        examine: Examine = examine_nothing,
+        is_users: bool = False,
+        can_be_made: bool = True,
+    ) -> Verified:
+        """Compare an output with what it has to hold, and its manifest with that.
+
+        Parameters
+        ----------
+        task : DataSetTask
+            Makes the output.
+        expected : dict or None
+            The entries of its files, by what it is made from; None if that is gone, and the manifest has to decide.
+        progress : Progress
+            Counts files.
+        examine : callable
+            Looks at the contents of each file.
+        is_users : bool
+            Whether the output may be a user's own, and have no manifest.
+        can_be_made : bool
+            Whether the output is to be made again if neither its source nor its manifest says what it has to hold; if
+            not, what is there is taken for right.
+        """
+        report, output, manifest = Report(), Path(task.output().path), Path(task.manifest().path)
+        if not output.exists():
+            report.add(Kind.MISSING, output, "there is no such output")
+            return Verified(report, task)
+        written, problem, other = self.read_manifest(task)
+        is_own = is_users and not manifest.exists()
+        known = expected if expected is not None else written
+        found = verify_files(output, known, examine, report, progress)
+        if expected is None and other:
+            report.add(Kind.DAMAGED, output, f"it was made from another {other}")
+        made = {output / name for name in written or ()}
+        report.findings = [
+            _as_of_another_build(finding) if finding.path in made else finding for finding in report.findings
+        ]
+        if known is None and not is_own and can_be_made:
+            report.add(Kind.DAMAGED, output, f"nothing is left to compare it with: {problem}")
+        elif not is_own and (problem or other or (written != found and not report.findings)):
+            is_right = not report.findings
+            report.findings.append(self.manifest_finding(task, problem or FOREIGN, found if is_right else None))
+        # What is a user's is not ours to remove, and no task makes it while it is there.
+        return Verified(report, None if is_own else task)
+
+    def read_manifest(self, task: DataSetTask) -> "ReadManifest":
+        """Read the manifest of an output, and compare the inputs that it names with those of this build."""
+        try:
+            manifest = read_manifest(Path(task.manifest().path))
+        except ManifestError as error:
+            return ReadManifest(None, str(error), "")
+        if manifest.output != task.relative_output():
+            return ReadManifest(None, f"it is that of {manifest.output or 'an unnamed output'}", "")
+        return ReadManifest(manifest.files, "", self._other_input(task, manifest))
+
+    def _other_input(self, task: DataSetTask, manifest: Manifest) -> str:
+        """Return an input of an output, or of what it was made from, that is not that of this build; empty if none."""
+        expected = self.expected_inputs(task)
+        others = sorted(name for name in expected if manifest.inputs.get(name, expected[name]) != expected[name])
+        inherited = (
+            self.read_manifest(made).other_input for made, _ in task.reads() if not self.computed(made).exists()
+        )
+        return others[0] if others else next(filter(None, inherited), "")
+
+    def computed(self, task: DataSetTask) -> Path:
+        """Return where this run writes what it computes anew in place of the output of a task."""
+        return self.run_folder / "computed" / Path(task.output().path).relative_to(self.data_dir)
+
+    def expected_inputs(self, task: DataSetTask) -> dict[str, str]:
+        """Return the digests of what an output is made from: as this run has computed it, or else as it was written."""
+        digests = task.facts()
+        for made, names in task.reads():
+            computed = self.computed(made)
+            if computed.exists():
+                digests |= made.name_digest({name: entry_of_file(computed / name) for name in names or ("",)})
+            else:
+                with suppress(ManifestError):
+                    digests |= made.checked_digest(*names)
+        return digests
+
+    def manifest_finding(self, task: DataSetTask, problem: str, files: Files | None) -> Finding:
+        """Return the finding for a manifest; with one to put in its place, if the output is right and holds `files`."""
+        manifest = Path(task.manifest().path)
+        kind = Kind.DAMAGED if manifest.exists() else Kind.MISSING
+        if files is None:
+            return Finding(kind, manifest, problem)
+        right = Manifest(files, self.expected_inputs(task), task.relative_output())
+        substitute = self.run_folder / manifest.relative_to(self.paths.index_folder)
+        replace_file(substitute, serialize_manifest(right), durable=False)
+        return Finding(kind, manifest, problem, command_line(task), substitute=substitute)
+
+
+def _as_of_another_build(finding: Finding) -> Finding:
+    """Return the finding of a file that is in the manifest: a person has not put it there, and a repair removes it."""
+    if finding.kind is not Kind.EXTRA:
+        return finding
+    return replace(finding, kind=Kind.DAMAGED, reason="it was made from something else than the build is")
+
 
 def _with_task(finding: Finding, task: Any) -> Finding:
-    """Add the task that makes the file, and what a repair removes so that the task makes it again.
-
-    An output is not removed because of its manifest, without which it may be a user's own.
-    """
-    if task is None or finding.kind not in (Kind.DAMAGED, Kind.MISSING):
+    """Add the task that makes the file, and what a repair removes so that the task makes it again."""
+    if task is None or finding.kind not in (Kind.DAMAGED, Kind.MISSING) or finding.substitute or finding.to_remove:
         return finding
-    manifest = [Path(task.manifest().path)] if isinstance(task, OutputTask) and task.has_manifest else []
-    to_remove = () if finding.path in manifest else (Path(task.output().path), *manifest)
-    return replace(finding, made_by=command_line(task), to_remove=to_remove)
+    manifest = [Path(task.manifest().path)] if isinstance(task, DataSetTask) else []
+    return replace(finding, made_by=command_line(task), to_remove=(Path(task.output().path), *manifest))
 
 
 def command_line(task: Any) -> str:
@@ -102,189 +232,3 @@ def command_line(task: Any) -> str:
     }
     options = [word for name, value in sorted(given.items(), reverse=True) for word in (option(name), value)]
     return shlex.join([task.task_family, *options])
-
-
-def _manifest(task: OutputTask, may_be_users: bool) -> Path | None:
-    """Return where the manifest must be; None if there is none because the output is a user's own."""
-    manifest = Path(task.manifest().path)
-    return None if may_be_users and not manifest.exists() else manifest
-
-
-class VerifyArchive(VerifyPart):
-    """Compares the MD5 sum of an archive, if it has not been deleted since."""
-
-    archive = ChoiceParameter(
-        choices=[archive.local_name for archive in ARCHIVES], description="its name below ilsvrc2012"
-    )
-    priority = 10
-
-    @property
-    def name(self) -> str:
-        """The archive's name."""
-        return self.archive
-
-    def verify(self, progress: Progress) -> list[Verified]:
-        """Read the archive."""
-        download = next(self.clone(task) for task in DOWNLOADS if task.archive.local_name == self.archive)
-        path = Path(download.output().path)
-        report = Report()
-        if path.exists():
-            md5 = download.md5()
-            report = verify_archive(path, md5, progress) if md5 else report
-        elif download.quarantine_path.exists():
-            report.add(Kind.MISSING, path, "a repair removed it, and it has not been downloaded again")
-        return [Verified(report, download)]
-
-
-class VerifySynset(VerifyPart):
-    """Verifies the training images of one synset."""
-
-    synset = SynsetParameter(description="such as n01440764")
-
-    @property
-    def name(self) -> str:
-        """The synset."""
-        return self.synset
-
-    def verify(self, progress: Progress) -> list[Verified]:
-        """Read and decode the images."""
-        task = self.clone(ExtractTrainPerSynset, synset=self.synset)
-        return [_verify_images(task, self.clone(INDEX_TASKS[TRAIN]), [self.synset], _name_in_synset, progress)]
-
-
-class VerifyValidation(VerifyPart):
-    """Verifies the validation images."""
-
-    @property
-    def name(self) -> str:
-        """The folder's name."""
-        return self.paths.class_folders(VALIDATION).name
-
-    def verify(self, progress: Progress) -> list[Verified]:
-        """Read and decode the images."""
-        task, index = self.clone(SortValidation), self.clone(INDEX_TASKS[VALIDATION])
-        return [_verify_images(task, index, self.tables.synsets(), _name_in_split, progress)]
-
-
-def _name_in_synset(image: ImageLocation) -> str:
-    return image.name
-
-
-def _name_in_split(image: ImageLocation) -> str:
-    return f"{image.synset}/{image.name}"
-
-
-def _verify_images(
-    task: OutputTask,
-    index: IndexTask,
-    synsets: Sequence[str],
-    name: Callable[[ImageLocation], str],
-    progress: Progress,
-) -> Verified:
-    indexed = Path(index.output().path)
-    sizes = None
-    if matches_manifest(indexed, map(index_file, synsets), Path(index.manifest().path)):
-        sizes = {name(image): image.size for image in read_whole_index(indexed, synsets)}
-    output, manifest = Path(task.output().path), _manifest(task, may_be_users=not index.layout.IS_DOWNLOADED)
-    # What is a user's is not ours to remove, and no task makes it while it is there.
-    builder = None if manifest is None and output.exists() else task
-    return Verified(verify_images(output, manifest, sizes, progress), builder)
-
-
-class VerifyAnnotations(VerifyPart):
-    """Verifies the extracted annotations."""
-
-    @property
-    def name(self) -> str:
-        """The folder's name."""
-        return self.paths.annotations.name
-
-    def verify(self, progress: Progress) -> list[Verified]:
-        """Read the annotations."""
-        task = self.clone(ExtractBoundingBoxes)
-        manifest = _manifest(task, may_be_users=not task.layout.IS_DOWNLOADED)
-        output = Path(task.output().path)
-        builder = None if manifest is None and output.exists() else task
-        return [Verified(verify_output(output, manifest, progress), builder)]
-
-
-class VerifyShard(SplitTask, VerifyPart):
-    """Verifies one shard."""
-
-    format = ChoiceParameter(choices=FORMATS, description="the format that it is written in")
-    shard = IntegerParameter(minimum=0, description="the number of the shard, from 0")
-
-    @property
-    def _task(self) -> ShardTask:
-        return self.clone(all_shards_of(self.format).shard_task)
-
-    @property
-    def name(self) -> str:
-        """The format and the shard's name."""
-        return f"{self.format}-{Path(self._task.output().path).name}"
-
-    def verify(self, progress: Progress) -> list[Verified]:
-        """Read the records."""
-        plan = self.clone(PlanShards)
-        directory = Path(plan.output().path)
-        planned = None
-        if matches_manifest(directory, [plan_file(directory, self.shard).name], Path(plan.manifest().path)):
-            planned = read_plan(directory, self.shard)
-        shard = Path(self._task.output().path)
-        with ImageReader(self.paths.dataset, self.paths.class_folders(self.split)) as reader:
-            report = verify_shard(
-                self._task.record_format(), shard, planned, reader, _recorded(self, self.split), progress
-            )
-        return [Verified(report, self._task)]
-
-
-def _recorded(task: VerifyPart, split: str) -> Recorded:
-    """Return what tells size and CRC-32 of an image as they were recorded when it was extracted."""
-
-    @cache
-    def entries(synset: str) -> dict[str, Entry]:
-        extraction = task.clone(ExtractTrainPerSynset, synset=synset) if split == TRAIN else task.clone(SortValidation)
-        try:
-            return read_manifest(Path(extraction.manifest().path))
-        except ManifestError as error:
-            return error.intact or {}
-
-    name = _name_in_synset if split == TRAIN else _name_in_split
-    return lambda location: entries(location.synset).get(name(location))
-
-
-class VerifyIndex(FormatsTask, VerifyPart):
-    """Verifies index and plans, that they agree, the CSV, and that there is nothing else."""
-
-    @property
-    def name(self) -> str:
-        """The folder's name."""
-        return self.paths.index_folder.name
-
-    def verify(self, progress: Progress) -> list[Verified]:
-        """Read index, plans and CSV."""
-        index = {split: self._verified(self.clone(task), progress) for split, task in INDEX_TASKS.items()}
-        found = [*index.values(), self._verified(self.clone(BoundingBoxCSV), progress)]
-        for plan in self.plans():
-            verified = self._verified(plan, progress)
-            self._check_coverage(index[plan.split], verified, plan)
-            found.append(verified)
-        return [*found, self._extra()]
-
-    def _verified(self, task: OutputTask, progress: Progress) -> Verified:
-        return Verified(verify_output(Path(task.output().path), Path(task.manifest().path), progress), task)
-
-    def _check_coverage(self, index: Verified, verified_plan: Verified, plan: PlanShards) -> None:
-        if index.report.findings or verified_plan.report.findings:
-            return
-        indexed, planned = Path(self.clone(INDEX_TASKS[plan.split]).output().path), Path(plan.output().path)
-        if not same_images(
-            read_whole_index(indexed, self.tables.synsets()),
-            (image.location for shard in range(plan.num_shards) for image in read_plan(planned, shard)),
-        ):
-            reason = "it does not hold each image of the index exactly once"
-            verified_plan.report.add(Kind.DAMAGED, planned, reason)
-
-    def _extra(self) -> Verified:
-        folders = output_folders(self.paths, self.tables.synsets())
-        return Verified(Report(findings=[finding for folder in folders for finding in find_extra(folder)]), None)

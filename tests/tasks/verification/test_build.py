@@ -8,24 +8,18 @@ import pytest
 
 from luigi_ilsvrc.dataset.archives import ARCHIVES, TRAIN_ARCHIVE
 from tests.reliability.flip import build_contents, flip_a_byte, named, output_files
-from tests.support.running import SHARDS, contents, luigi, times
+from tests.support.abandoned import left_by_a_dead_process
+from tests.support.running import contents, times
+from tests.tasks.verification.commands import assert_named, assert_whole_after_a_build, build, verifications, verify
 
 pytestmark = pytest.mark.slow
 
-DATE = ("--date", "2026-11-22")
 SEED = 2026
 
 
-def verify(data_dir: Path, ilsvrc: Path, *options: object) -> tuple[int, str]:
-    return luigi("VerifyBuild", "--data-dir", data_dir, "--source", ilsvrc, *SHARDS, *DATE, *options)
-
-
-def build(data_dir: Path, ilsvrc: Path) -> tuple[int, str]:
-    return luigi("BuildAll", "--data-dir", data_dir, "--source", ilsvrc, *SHARDS)
-
-
-def verifications(data_dir: Path) -> list[str]:
-    return sorted(path.name for path in (data_dir / "ilsvrc2012" / "verification").iterdir())
+def is_record(path: Path) -> bool:
+    """Tell whether a file says of others what they are."""
+    return path.name == "build.json" or not {"manifests", "tables"}.isdisjoint(path.parts)
 
 
 def delete_archives(data_dir: Path) -> None:
@@ -48,10 +42,11 @@ def test_a_whole_build_gives_the_dates_file_and_a_second_run_does_nothing(data_d
     # 90 + 25 images, 40 annotations, three archives, eleven shards and plans, 5 + 5 files of index, the CSV.
     assert verification == {
         "date": "2026-11-22",
+        "part": "1/1",
         "formats": ["tfrecord"],
         "shards": {"train": 8, "validation": 3},
         "files": 90 + 25 + 40 + 3 + 11 + 11 + 10 + 1,
-        "bytes": sum(path.stat().st_size for path in output_files(data_dir) if "manifests" not in path.parts),
+        "bytes": sum(path.stat().st_size for path in output_files(data_dir) if not is_record(path)),
         "records": 115,
     }
     before = times(data_dir)
@@ -60,12 +55,10 @@ def test_a_whole_build_gives_the_dates_file_and_a_second_run_does_nothing(data_d
     assert times(data_dir) == before
 
 
-def test_a_build_without_archives_and_with_hidden_files_and_other_shards_verifies(data_dir: Path, ilsvrc: Path) -> None:
+def test_a_build_without_archives_and_with_hidden_files_verifies(data_dir: Path, ilsvrc: Path) -> None:
     delete_archives(data_dir)
     (data_dir / "ilsvrc2012" / ".DS_Store").touch()
     (data_dir / "notes.txt").touch()
-    shards = data_dir / "ilsvrc2012" / "tfrecords"
-    shutil.copy(shards / "train-00000-of-00008", shards / "train-00000-of-00004")
     status, output = verify(data_dir, ilsvrc)
     assert status == 0, output
 
@@ -80,7 +73,7 @@ def test_class_folders_that_a_user_brought_verify_without_manifests(data_dir: Pa
     whole = image.read_bytes()
     image.write_bytes(whole[:-20])
     status, output = verify(data_dir, ilsvrc, "--repair", "true")
-    assert (status, named(output)) == (30, {image}), output
+    assert_named(status, output, {image})
     assert "no task makes it" in finding_of(output, image)
     assert image.exists()
     image.write_bytes(whole)
@@ -97,39 +90,56 @@ def test_without_shards_the_rest_is_verified(data_dir: Path, ilsvrc: Path) -> No
 # Something is not ----------------------------------------------------------------------------------------------------
 
 
+KINDS = (
+    *(r"/train/", r"/validation/", r"-plan-", r"manifests/.*images/", r"\.csv$", r"\.xml$", r"/train-0"),
+    *(r"manifests/index/train\.csv", r"validation_images/.*JPEG", r"bounding_boxes\.csv$", r"/build\.json$"),
+    *(r"/tables/.*\.txt$", r"manifests/.*\.tar\.json$"),
+)
+"""Patterns of files, of each of which a few are damaged."""
+
+
+def flip_some(data_dir: Path, *kinds: str, seed: int, files: int = 8) -> set[Path]:
+    """Damage some of all files, and one of each kind."""
+    print(f"seed {seed}")
+    rng = random.Random(seed)
+    whole = [path for path in output_files(data_dir) if not re.search(r"\.(tar|gz)$", path.name)]
+    flipped = set(rng.sample(whole, files))
+    for kind in kinds:
+        flipped.add(rng.choice([path for path in output_files(data_dir) if re.search(kind, str(path))]))
+    # Of the build's record there are two, so that one can be restored.
+    copy = data_dir / "ilsvrc2012" / "index" / "tables" / "build.json"
+    if copy in flipped:
+        flipped.discard(copy.parents[1] / "build.json")
+    for path in sorted(flipped):
+        flip_a_byte(path, rng)
+    return flipped
+
+
 def test_exactly_the_damaged_files_are_named_and_after_a_repair_the_build_is_whole(
     data_dir: Path, built: Path, ilsvrc: Path
 ) -> None:
-    print(f"seed {SEED}")
-    rng = random.Random(SEED)
-    files = output_files(data_dir)
-    flipped = set(rng.sample(files, 12))
-    kinds = (
-        r"/train/",
-        r"/validation/",
-        r"-plan-",
-        r"manifests/.*images/",
-        r"\.csv$",
-        r"\.xml$",
-        r"\.tar$",
-        r"/train-0",
-    )
-    for kind in (*kinds, r"manifests/index/train\.csv", r"validation_images/.*JPEG", r"bounding_boxes\.csv$"):
-        flipped.add(rng.choice([path for path in files if re.search(kind, str(path))]))
-    for path in sorted(flipped):
-        flip_a_byte(path, rng)
+    flipped = flip_some(data_dir, *KINDS, seed=SEED)
     before = build_contents(data_dir)
     status, output = verify(data_dir, ilsvrc, "--workers", "2")
-    assert (status, named(output)) == (30, flipped), output
+    assert_named(status, output, flipped)
     assert build_contents(data_dir) == before
     assert verifications(data_dir) == ["2026-11-22-damage.txt"]
     status, output = verify(data_dir, ilsvrc, "--repair", "true")
-    assert (status, named(output)) == (30, flipped), output
-    status, output = build(data_dir, ilsvrc)
-    assert status == 0, output
-    assert build_contents(data_dir) == build_contents(built)
-    status, output = verify(data_dir, ilsvrc)
-    assert (status, verifications(data_dir)) == (0, ["2026-11-22.json"]), output
+    assert_named(status, output, flipped)
+    assert_whole_after_a_build(data_dir, built, ilsvrc)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_if_archives_are_damaged_too_all_damage_is_named_and_one_repair_is_enough(
+    data_dir: Path, built: Path, ilsvrc: Path, seed: int
+) -> None:
+    flipped = flip_some(data_dir, *KINDS, r"training_images\.tar$", r"\.gz$", seed=seed)
+    status, output = verify(data_dir, ilsvrc, "--workers", "2", "--repair", "true")
+    assert status == 30, output
+    # If neither the archive nor its manifest says what an output has to hold, all of it is named.
+    outputs = {path for path in flipped if "manifests" not in path.parts}
+    assert {path for path in outputs if named(output).isdisjoint({path, *path.parents})} == set(), output
+    assert_whole_after_a_build(data_dir, built, ilsvrc)
 
 
 def test_missing_extra_and_misplaced_files_are_named_with_the_task_that_makes_them(
@@ -151,15 +161,14 @@ def test_missing_extra_and_misplaced_files_are_named_with_the_task_that_makes_th
     whole = shards[4].read_bytes()
     # A record is its length in 8 bytes, a CRC, the contents, a CRC.
     shards[4].write_bytes(whole[16 + int.from_bytes(whole[:8], "little") :])
-    partial = dataset / "training_images" / f"{first.name}.partial"
-    partial.mkdir()
+    partial = left_by_a_dead_process(dataset / "training_images" / first.name, is_folder=True)
     unknown = dataset / "index" / "unknown"
     unknown.touch()
     status, output = verify(data_dir, ilsvrc, "--repair", "true")
-    assert (status, named(output)) == (30, {missing, second, extra, *shards, partial, unknown}), output
+    assert_named(status, output, {missing, second, extra, *shards, partial, unknown})
     assert f"made by ExtractTrainPerSynset --synset {first.name} --data-dir {data_dir}" in finding_of(output, missing)
     assert "made by TFRecordShard --split train --shard 2 --num-shards 8" in finding_of(output, shards[2])
-    assert "2 files that no task makes are left" in output
+    assert "2 files are left" in output
     assert not partial.exists()
     for left in (extra, unknown):
         left.unlink()
@@ -185,7 +194,7 @@ def test_an_output_is_not_removed_because_its_manifest_is_gone(data_dir: Path, i
         manifest.unlink()
     before = contents(data_dir / "ilsvrc2012" / "training_images")
     status, output = verify(data_dir, ilsvrc, "--repair", "true")
-    assert (status, named(output)) == (30, set(lost)), output
+    assert_named(status, output, set(lost))
     assert contents(data_dir / "ilsvrc2012" / "training_images") == before
     assert (data_dir / "ilsvrc2012" / "validation_images").is_dir()
 
@@ -205,18 +214,19 @@ def test_a_folder_that_holds_a_users_file_is_not_removed(data_dir: Path, ilsvrc:
     notes = image.parent / "my_labels.json"
     notes.write_text("{}")
     status, output = verify(data_dir, ilsvrc, "--repair", "true")
-    assert (status, named(output)) == (30, {image, notes}), output
+    assert_named(status, output, {image, notes})
     assert image.exists()
     assert notes.exists()
 
 
-def test_an_archive_of_another_sum_is_set_aside_and_not_lost(data_dir: Path, ilsvrc: Path, tmp_path: Path) -> None:
-    sums = tmp_path / "sums"
-    sums.write_text("".join(f"{'0' * 32}  {archive.name}\n" for archive in ARCHIVES))
+def test_an_archive_of_another_sum_is_set_aside_and_not_lost(data_dir: Path, ilsvrc: Path) -> None:
     archive = data_dir / "ilsvrc2012" / TRAIN_ARCHIVE.local_name
     before = archive.read_bytes()
-    assert verify(data_dir, ilsvrc, "--checksums", sums, "--repair", "true")[0] == 30
-    assert archive.with_name(f"{archive.name}.damaged").read_bytes() == before
+    flip_a_byte(archive, random.Random(SEED))
+    damaged = archive.read_bytes()
+    status, output = verify(data_dir, ilsvrc, "--repair", "true")
+    assert (status, archive in named(output)) == (30, True), output
+    assert archive.with_name(f"{archive.name}.damaged").read_bytes() == damaged
     assert build(data_dir, ilsvrc)[0] == 0
     assert archive.read_bytes() == before
     assert not archive.with_name(f"{archive.name}.damaged").exists()
@@ -227,4 +237,4 @@ def test_a_verification_without_shards_does_not_stand_for_one_with_shards(data_d
     shard = data_dir / "ilsvrc2012" / "tfrecords" / "train-00000-of-00008"
     shard.unlink()
     status, output = verify(data_dir, ilsvrc)
-    assert (status, named(output)) == (30, {shard}), output
+    assert_named(status, output, {shard})

@@ -1,0 +1,285 @@
+"""The verification of index, boxes, plans and shards; and that there is nothing else."""
+
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import luigi
+
+from luigi_ilsvrc import cleanup
+from luigi_ilsvrc.build_record import digest_of, is_as_written, read_record
+from luigi_ilsvrc.dataset.archives import IMAGE_ARCHIVES
+from luigi_ilsvrc.dataset.boxes import write_csv
+from luigi_ilsvrc.findings import Finding, Kind, Report
+from luigi_ilsvrc.formats.plan import plan_file, write_plan
+from luigi_ilsvrc.formats.table import FORMATS
+from luigi_ilsvrc.inventory import find_extra, output_folders
+from luigi_ilsvrc.layouts import class_folders, official
+from luigi_ilsvrc.layouts.index import write_index
+from luigi_ilsvrc.layouts.reader import ImageReader
+from luigi_ilsvrc.layouts.table import Layout
+from luigi_ilsvrc.progress import Progress
+from luigi_ilsvrc.storage.digests import md5_of_file
+from luigi_ilsvrc.storage.manifest import (
+    Files,
+    ManifestError,
+    check_as_written,
+    entry_of,
+    entry_of_file,
+    read_files,
+    read_manifest,
+)
+from luigi_ilsvrc.storage.publish import new_file, new_folder
+from luigi_ilsvrc.tasks.base import DataSetTask
+from luigi_ilsvrc.tasks.bounding_boxes import BoundingBoxCSV
+from luigi_ilsvrc.tasks.downloads import DownloadBoundingBoxes
+from luigi_ilsvrc.tasks.extraction import ExtractBoundingBoxes
+from luigi_ilsvrc.tasks.indexing import INDEX_TASKS
+from luigi_ilsvrc.tasks.parameters import ChoiceParameter, IntegerParameter, split_parameter
+from luigi_ilsvrc.tasks.shards import FormatsTask, PlanShards, ShardTask, SplitTask, all_shards_of
+from luigi_ilsvrc.tasks.verification.images import SUSPECT, VerifyArchive, image_entries, is_suspect, reference_index
+from luigi_ilsvrc.tasks.verification.parts import FOREIGN, Verified, VerifyPart, command_line
+from luigi_ilsvrc.verify.plans import read_expected, same_plan, write_entries
+from luigi_ilsvrc.verify.shards import verify_shard
+
+
+class VerifyIndex(VerifyPart):
+    """Verifies the index of one split: by the archive, by the class folders, or by its manifest."""
+
+    split = split_parameter()
+
+    @property
+    def name(self) -> str:
+        """The split."""
+        return f"index-{self.split}"
+
+    def requires(self) -> list[luigi.Task]:
+        """Require that the archive was read, if this run does."""
+        archive = IMAGE_ARCHIVES[self.split].local_name
+        return [self.clone(VerifyArchive, archive=archive)] if self.is_selected(archive) else []
+
+    def verify(self, progress: Progress) -> Iterator[Verified]:
+        """Read the index, and compare it with the archive; of class folders it says how they were when it was made."""
+        task = self.clone(INDEX_TASKS[self.split])
+        if not task.layout.IS_DOWNLOADED and not _is_intact(Path(task.manifest().path)):
+            with new_folder(reference_index(self, self.split)) as folder:
+                locations = task.layout.find_images(self.paths, self.split, self.tables, progress)
+                write_index(locations, self.tables.synsets(), folder)
+        reference = reference_index(self, self.split)
+        yield self.verify_output(task, read_files(reference) if reference.exists() else None, progress)
+
+
+def _is_intact(manifest: Path) -> bool:
+    try:
+        read_manifest(manifest)
+    except ManifestError:
+        return False
+    return True
+
+
+class VerifyBoxes(VerifyPart):
+    """Verifies annotations and boxes: the CSV is computed anew."""
+
+    @property
+    def name(self) -> str:
+        """The CSV's name."""
+        return self.paths.bounding_boxes.name
+
+    def verify(self, progress: Progress) -> Iterator[Verified]:
+        """Read the annotations in archive and folder, and the CSV."""
+        archive = self._has_whole_archive()
+        task = self.clone(ExtractBoundingBoxes)
+        expected = self._archive_entries() if archive else None
+        known = (self.paths.archive_record, self.paths.archive, self.paths.quarantine)
+        is_users = not any(path(DownloadBoundingBoxes.archive).exists() for path in known)
+        # A damaged archive is going to be downloaded again.
+        comes_again = not archive and any(path(DownloadBoundingBoxes.archive).exists() for path in known[1:])
+        annotations = self.verify_output(task, expected, progress, is_users=is_users, can_be_made=comes_again)
+        yield annotations
+        csv = self._computed_csv(archive, not annotations.report.findings, progress)
+        yield self.verify_output(self.clone(BoundingBoxCSV), None if csv is None else read_files(csv), progress)
+
+    def _has_whole_archive(self) -> bool:
+        download = self.clone(DownloadBoundingBoxes)
+        path, md5 = Path(download.output().path), download.md5()
+        return path.exists() and (md5 is None or md5_of_file(path) == md5.lower())
+
+    def _archive_entries(self) -> Files:
+        return {
+            f"{annotation.synset}/{annotation.image}.xml": entry_of(annotation.xml)
+            for annotation in official.read_annotations(self.paths)
+        }
+
+    def _computed_csv(self, has_archive: bool, has_folder: bool, progress: Progress) -> Path | None:
+        """Write the CSV anew, from the archive, or else from annotations that are as they have to be."""
+        if not has_archive and not has_folder:
+            return None
+        layout: Layout = official if has_archive else class_folders
+        source = layout.annotations_path(self.paths)
+        path = reference_csv(self)
+        with new_file(path) as new:
+            write_csv(layout.read_annotations(self.paths), self.tables.synsets(), source, new, progress)
+        return path
+
+
+def reference_csv(part: VerifyPart) -> Path:
+    """Return where the CSV lies that was computed anew."""
+    return part.computed(part.clone(BoundingBoxCSV))
+
+
+class VerifyPlan(SplitTask, VerifyPart):
+    """Verifies the plan of one split: it is computed anew."""
+
+    @property
+    def name(self) -> str:
+        """The plan's name."""
+        return f"plan-{self.split}"
+
+    def requires(self) -> list[luigi.Task]:
+        """Require that index and boxes were verified."""
+        return [self.clone(VerifyIndex), self.clone(VerifyBoxes)]
+
+    def verify(self, progress: Progress) -> Iterator[Verified]:
+        """Compute the plan, write it for the parts that verify shards, and compare it."""
+        task = self.clone(PlanShards)
+        index = self._verified(reference_index(self, self.split), self.clone(INDEX_TASKS[self.split]))
+        csv = self._verified(reference_csv(self), self.clone(BoundingBoxCSV))
+        expected = None
+        if index is not None and csv is not None:
+            self._compute(index, csv, progress)
+            expected = self._expected(task)
+        verified = self.verify_output(task, expected, progress)
+        if index is not None and csv is not None and verified.report.findings:
+            # So the manifests of shards are compared with the plan that is going to be made.
+            self.computed(task).parent.mkdir(parents=True, exist_ok=True)
+            reference_plan(self, task).rename(self.computed(task))
+        yield verified
+
+    def _verified(self, reference: Path, task: DataSetTask) -> Path | None:
+        """Return what was computed anew, or else the output if it is as it was written."""
+        if reference.exists():
+            return reference
+        output = Path(task.output().path)
+        files, _, other = self.read_manifest(task)
+        if files is None or other:
+            return None
+        try:
+            check_as_written(output, list(files), Path(task.manifest().path))
+        except ManifestError:
+            return None
+        return output
+
+    def _compute(self, index: Path, csv: Path, progress: Progress) -> None:
+        @cache
+        def entries(synset: str) -> Files:
+            return image_entries(self, self.split, synset)
+
+        with new_folder(reference_plan(self, self.clone(PlanShards))) as folder:
+            write_plan(index, self.tables.class_names(), csv, self.num_shards, folder, progress)
+            write_entries(
+                *(index, self.tables.class_names(), self.num_shards),
+                lambda location: entries(location.synset).get(location.name),
+                folder,
+            )
+
+    def _expected(self, task: PlanShards) -> Files:
+        """Return the entries of the plan that was computed; or of the one that is there, if it only names other places.
+
+        That is so if it was made from an archive that was deleted since, or from class folders.
+        """
+        reference, output = reference_plan(self, task), Path(task.output().path)
+        expected = {plan_file(shard): entry_of_file(reference / plan_file(shard)) for shard in range(self.num_shards)}
+        try:
+            written = check_as_written(output, list(expected), Path(task.manifest().path))
+        except ManifestError:
+            return expected
+        is_same = all(same_plan(reference, output, shard) for shard in range(self.num_shards))
+        return written if is_same else expected
+
+
+def reference_plan(part: VerifyPart, task: PlanShards) -> Path:
+    """Return where the plan of a split lies that was computed anew."""
+    computed = part.computed(task)
+    return computed if computed.exists() else part.run_folder / "plan" / task.split
+
+
+class VerifyShard(SplitTask, VerifyPart):
+    """Verifies one shard."""
+
+    format = ChoiceParameter(choices=FORMATS, description="the format that it is written in")
+    shard = IntegerParameter(minimum=0, description="the number of the shard, from 0")
+
+    def requires(self) -> list[luigi.Task]:
+        """Require that the plan was computed."""
+        return [self.clone(VerifyPlan)]
+
+    @property
+    def _task(self) -> ShardTask:
+        return self.clone(all_shards_of(self.format).shard_task)
+
+    @property
+    def name(self) -> str:
+        """The format and the shard's name."""
+        return f"{self.format}-{Path(self._task.output().path).name}"
+
+    def verify(self, progress: Progress) -> Iterator[Verified]:
+        """Read the records."""
+        task, report = self._task, Report()
+        shard = Path(task.output().path)
+        plan = reference_plan(self, self.clone(PlanShards))
+        expected = read_expected(plan, self.shard) if plan.exists() else None
+        with ImageReader(self.paths.dataset, self.paths.class_folders(self.split)) as reader:
+            found = verify_shard(task.record_format(), shard, expected, reader.read, report, progress)
+        if not report.findings and is_suspect(self, self.split):
+            report.add(Kind.DAMAGED, shard, SUSPECT)
+        if found is None and not report.findings:
+            yield self.verify_output(task, None, progress)
+            return
+        written, problem, other = self.read_manifest(task)
+        if found is not None and not report.findings:
+            files = {"": found.entry}
+            if written is not None and not other and written != files and not found.is_exact:
+                report.add(Kind.DAMAGED, shard, "its bytes are not those that were written (CRC-32)")
+            elif problem or written != files:
+                # Another plan alone is no fault: it may say the same, of images that lay elsewhere.
+                report.findings.append(self.manifest_finding(task, problem or FOREIGN, files))
+        elif problem:
+            report.findings.append(self.manifest_finding(task, problem, None))
+        yield Verified(report, task)
+
+
+class VerifyBuildRecord(FormatsTask, VerifyPart):
+    """Verifies what the build was begun with, and that there is nothing that it did not make."""
+
+    @property
+    def name(self) -> str:
+        """The record's name."""
+        return self.paths.build_record.name
+
+    def verify(self, progress: Progress) -> Iterator[Verified]:
+        """Read the record, and list the folders of the build."""
+        report = Report(findings=list(self._record_findings()))
+        for folder in output_folders(self.paths, self.tables.synsets(), self.shard_counts):
+            report.findings += find_extra(folder)
+        for path in cleanup.abandoned_outputs(self.paths, self.leftover_seconds):
+            report.add(Kind.LEFTOVER, path, "a process died while it made this")
+        yield Verified(report, None)
+
+    def _record_findings(self) -> Iterator[Finding]:
+        record = read_record(self.paths)
+        if record is None:
+            yield Finding(Kind.MISSING, self.paths.build_record, "the build was not begun", command_line(self.build()))
+            return
+        originals = (self.paths.build_record, self.paths.build_record_copy)
+        for path, other in (originals, originals[::-1]):
+            if not is_as_written(path) and is_as_written(other):
+                yield Finding(Kind.DAMAGED, path, "it is not as it was written", substitute=other)
+        for name, digest in record.tables.items():
+            copy, given = self.paths.table(name, digest), self.table_paths[name]
+            if not copy.exists() or digest_of(copy) != digest:
+                substitute = given if digest_of(given) == digest else None
+                yield Finding(Kind.DAMAGED, copy, f"it is not the table of SHA-256 {digest}", substitute=substitute)
+
+    def build(self) -> luigi.Task:
+        """Return the task that begins a build."""
+        return self.clone(BoundingBoxCSV)
