@@ -123,7 +123,9 @@ WITH_LUIGID = [command for command in COMMANDS if "--scheduler-host scheduler" i
 @pytest.mark.slow
 @pytest.mark.parametrize("command", [command for command in COMMANDS if command not in WITH_LUIGID])
 def test_a_command_of_the_guides_runs(command: str, checkout: Path) -> None:
-    status, output = run(command.replace(DATA_DIR, "data"), checkout, LUIGI_CONFIG_PATH="miniature.cfg")
+    # As many shards as in miniature.cfg: VerifyBuild names those of other counts as extra.
+    command = command.replace(DATA_DIR, "data").replace("--num-shards 1024", "--num-shards 16")
+    status, output = run(command, checkout, LUIGI_CONFIG_PATH="miniature.cfg")
     assert status == 0, output
 
 
@@ -358,6 +360,8 @@ MIN_STATIC = 12
 
 MAX_VALUE_WORDS = 3
 
+SYSTEM_REASONS = {os.strerror(number) for number in range(1, 134)}
+
 
 @cache
 def templates() -> list[re.Pattern[str]]:
@@ -390,8 +394,8 @@ def texts_in(node: ast.AST) -> Iterator[ast.expr]:
 
 def pattern_of(text: ast.expr, constants: dict[str, str]) -> str:
     if isinstance(text, ast.Constant) and isinstance(text.value, str):
-        # Also the values of a text for the log.
-        return re.sub(r"%s|%d|%\\\.0f", "(.*?)", re.escape(text.value))
+        # Also the values of a text for the log, or for str.format.
+        return re.sub(r"%s|%d|%\\\.0f|\\{\\}", "(.*?)", re.escape(text.value))
     if isinstance(text, ast.JoinedStr):
         return "".join(pattern_of(part, constants) for part in text.values)
     if isinstance(text, ast.BinOp):
@@ -413,8 +417,7 @@ def is_said(message: str) -> bool:
 
 
 def is_value(text: str) -> bool:
-    systems = {os.strerror(number) for number in range(1, 134)}
-    return len(text.split()) <= MAX_VALUE_WORDS or text in systems or text.endswith("…")
+    return len(text.split()) <= MAX_VALUE_WORDS or text in SYSTEM_REASONS or text.endswith("…")
 
 
 MESSAGES = [
@@ -425,9 +428,17 @@ MESSAGES = [
 ]
 
 
+def without_its_subject(message: str) -> str:
+    """Return a message without the option, the URL, or the file and the system's reason that it begins with."""
+    failure = re.match(r"\S+: ([^;]+); ", message)
+    if failure and failure[1] in SYSTEM_REASONS:
+        return message[failure.end() :]
+    return re.sub(r"^(--[a-z-]+: |https://…: |; )", "", message)
+
+
 @pytest.mark.parametrize("message", MESSAGES)
 def test_a_message_in_the_guide_is_one_of_the_code(message: str) -> None:
-    assert is_said(message) or is_said(re.sub(r"^--[a-z-]+: ", "", message))
+    assert is_said(message) or is_said(without_its_subject(message))
 
 
 @pytest.mark.parametrize(
