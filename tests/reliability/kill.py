@@ -1,8 +1,8 @@
 """Kills builds of a miniature at random moments, until each is done, and compares them with an undisturbed one.
 
-``python -m tests.reliability.kill [--kills 40] [--seed N]``: two workers; SIGKILL, SIGTERM or SIGINT; to the worker or
-to one of its children; from a folder or over HTTP. Exits with 1 where anything is different, left over or still
-running.
+``python -m tests.reliability.kill [--kills 40] [--seed N] [--locks none|shared|error]``: two workers; SIGKILL, SIGTERM
+or SIGINT; to the worker or to one of its children; from a folder or over HTTP; if asked, without locks, with locks that
+everybody gets, or with locks that fail. Exits with 1 if anything is different, left over or still running.
 """
 
 import argparse
@@ -13,13 +13,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 from luigi_ilsvrc import miniature
-from luigi_ilsvrc.storage.publish import PARTIAL_SUFFIX
+from luigi_ilsvrc.storage.temporary import PARTIAL_SUFFIX
+from tests.support.broken_locks import BROKEN_LOCKS, broken_locks
 from tests.support.running import PROJECT, contents, http_server
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
@@ -39,9 +41,13 @@ class Build:
         Of ``luigi --module luigi_ilsvrc``.
     log : Path
         Where its output goes; what stands there is kept.
+    environment : mapping, optional
+        Further variables of its environment.
     """
 
-    def __init__(self, arguments: Sequence[object], log: Path) -> None:
+    def __init__(
+        self, arguments: Sequence[object], log: Path, environment: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
         self._mark = f"{_MARK}={random.SystemRandom().getrandbits(64):x}"
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("LUIGI_", "IMAGENET_"))}
         name, _, value = self._mark.partition("=")
@@ -50,7 +56,7 @@ class Build:
         with log.open("ab") as output:
             self.worker = subprocess.Popen(
                 [sys.executable, "-m", "luigi", "--module", "luigi_ilsvrc", *map(str, arguments), "--local-scheduler"],
-                env={**kept, "LUIGI_CONFIG_PATH": str(PROJECT / "luigi.cfg"), name: value},
+                env={**kept, "LUIGI_CONFIG_PATH": str(PROJECT / "luigi.cfg"), **environment, name: value},
                 cwd="/",
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -105,6 +111,13 @@ def _kill(pid: int, number: int) -> bool:
     return True
 
 
+def tables_and_checksums(source: Path) -> list[object]:
+    """Return the arguments that a build over HTTP needs beside the URL, by the files of a miniature."""
+    tables = ("unique_synsets", "validation_synset_labels", "synset_english_key")
+    given = [word for name in tables for word in (f"--{name.replace('_', '-')}", source / f"{name}.txt")]
+    return [*given, "--checksums", source / "MD5SUMS"]
+
+
 def leftovers(data_dir: Path) -> list[str]:
     """Return the temporary files and folders below a data directory."""
     return [str(path.relative_to(data_dir)) for path in data_dir.rglob(f"*{PARTIAL_SUFFIX}*")]
@@ -146,9 +159,19 @@ class Tormentor:
         Of the moments, signals and victims.
     options : sequence
         Further arguments of ``BuildAll``.
+    environment : mapping, optional
+        Further variables of the builds' environment.
     """
 
-    def __init__(self, source: Path, directory: Path, seed: int, options: Sequence[str]) -> None:
+    def __init__(
+        self,
+        source: Path,
+        directory: Path,
+        seed: int,
+        options: Sequence[str],
+        environment: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        self._environment = environment
         self._source = source
         self._directory = directory
         self._options = options
@@ -187,10 +210,8 @@ class Tormentor:
         if self._rng.random() < 0.5:
             yield self._base(data_dir, self._source)
             return
-        tables = ("unique_synsets", "validation_synset_labels", "synset_english_key")
-        given = [word for name in tables for word in (f"--{name.replace('_', '-')}", self._source / f"{name}.txt")]
         with http_server(self._source) as url:
-            yield [*self._base(data_dir, url), "--checksums", self._source / "MD5SUMS", *given]
+            yield [*self._base(data_dir, url), *tables_and_checksums(self._source)]
 
     def _run(
         self,
@@ -202,7 +223,7 @@ class Tormentor:
         tell: Callable[[str], object],
     ) -> bool:
         """Run the build once, and kill it if it is to be disturbed; return whether it is complete."""
-        build = Build(arguments, data_dir.with_suffix(".log"))
+        build = Build(arguments, data_dir.with_suffix(".log"), self._environment)
         try:
             if disturb and self._wait_for_the_moment(build, took, size):
                 self._disturb(build, tell)
@@ -250,13 +271,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.reliability.kill", description=__doc__)
     parser.add_argument("--kills", type=int, default=40, metavar="N")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6), metavar="N")
+    parser.add_argument("--locks", choices=BROKEN_LOCKS, help="which locks the builds have (default: those that work)")
     arguments = parser.parse_args()
     print(f"seed {arguments.seed}", flush=True)
     with tempfile.TemporaryDirectory(prefix="luigi-ilsvrc-kill-") as name:
         source, builds = Path(name, "source"), Path(name, "builds")
         builds.mkdir()
         miniature.write(source, synsets=20, train_images=800, validation_images=100)
-        tormentor = Tormentor(source, builds, arguments.seed, SHARDS)
+        environment = broken_locks(arguments.locks, Path(name, "locks")) if arguments.locks else {}
+        tormentor = Tormentor(source, builds, arguments.seed, SHARDS, environment)
         outcome = tormentor.torment(arguments.kills, lambda text: print(text, flush=True))
     for kind in ("differences", "leftovers", "survivors", "failures"):
         for line in getattr(outcome, kind):

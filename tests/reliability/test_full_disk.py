@@ -8,7 +8,7 @@ import pytest
 import luigi_ilsvrc
 from luigi_ilsvrc.dataset.archives import TRAIN_ARCHIVE, VALIDATION_ARCHIVE
 from luigi_ilsvrc.storage.disk import DiskError
-from luigi_ilsvrc.tasks.base import OutputTask
+from luigi_ilsvrc.tasks.base import DataSetTask
 from luigi_ilsvrc.tasks.disk_space import bytes_needed
 from tests.reliability.kill import leftovers
 from tests.support.disks import mounted, remount
@@ -71,7 +71,7 @@ def test_looking_at_the_graph_of_a_build_that_cannot_fit_is_no_error(tmp_path: P
 
 # While it is written -------------------------------------------------------------------------------------------------
 
-Make = Callable[[Path, Path], OutputTask]
+Make = Callable[[Path, Path], DataSetTask]
 
 
 def task(family: str, **parameters: object) -> Make:
@@ -114,8 +114,7 @@ def test_wherever_the_disk_fills_there_are_figures_nothing_is_left_and_room_mend
     data_dir = disk / "data"
     made = STAGES[stage](data_dir, ilsvrc)
     made.output().remove()
-    if made.has_manifest:
-        made.manifest().remove()
+    made.manifest().remove()
     failures, pages = 0, 0
     while not made.complete():
         fill(disk, pages)

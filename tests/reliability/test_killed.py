@@ -1,4 +1,3 @@
-import fcntl
 import os
 import shutil
 import signal
@@ -14,7 +13,9 @@ from typing import Any
 import pytest
 
 from luigi_ilsvrc.dataset.archives import TRAIN_ARCHIVE
+from luigi_ilsvrc.storage.temporary import temporary_path
 from tests.reliability.kill import Build, Tormentor, leftovers, wait_until
+from tests.support.abandoned import left_by_a_dead_process, left_by_another_host
 from tests.support.running import QUICK, SHARDS, contents, luigi
 
 pytestmark = [
@@ -118,12 +119,14 @@ def test_a_run_clears_what_was_killed_after_its_output_was_complete(
     data_dir: Path, built_without_shards: Path, ilsvrc: Path
 ) -> None:
     dataset = data_dir / "ilsvrc2012"
-    (data_dir / "bounding_boxes.csv.partial").write_text("half")
-    (dataset / "training_images" / "n02105855.partial" / "deep").mkdir(parents=True)
-    (dataset / "index" / "manifests" / "training_images" / "n02105855.csv.partial").write_text("half")
-    (dataset / "index" / "train-plan-of-00099.partial").mkdir()
-    (dataset / "tfrecords").mkdir()
-    (dataset / "tfrecords" / "train-00000-of-00099.partial").write_text("half")
+    left_by_a_dead_process(data_dir / "bounding_boxes.csv")
+    left_by_a_dead_process(dataset / "training_images" / "n02105855", is_folder=True)
+    left_by_a_dead_process(dataset / "index" / "manifests" / "training_images" / "n02105855.csv")
+    left_by_a_dead_process(dataset / "index" / "manifests" / "training_images.tar.json")
+    left_by_a_dead_process(dataset / "index" / "build.json")
+    left_by_a_dead_process(dataset / "index" / "train-plan-of-00099", is_folder=True)
+    left_by_a_dead_process(dataset / "tfrecords" / "train-00000-of-00099")
+    left_by_another_host(dataset / "validation_images", 25 * 3600, is_folder=True)
     for ending in (".partial", ".partial.json", ".partial.link"):
         (dataset / f"{TRAIN_ARCHIVE.local_name}{ending}").write_text("half")
     output = build_again(data_dir, ilsvrc)
@@ -133,13 +136,20 @@ def test_a_run_clears_what_was_killed_after_its_output_was_complete(
 
 
 def test_what_another_process_is_writing_is_not_cleared(data_dir: Path, ilsvrc: Path) -> None:
-    path = data_dir / "ilsvrc2012" / "training_images" / "n02105855.partial"
-    path.mkdir()
-    descriptor = os.open(path, os.O_RDONLY)
-    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    ours = temporary_path(data_dir / "ilsvrc2012" / "training_images" / "n02105855")
+    ours.mkdir()
+    theirs = left_by_another_host(data_dir / "bounding_boxes.csv", 23 * 3600)
     build_again(data_dir, ilsvrc)
-    os.close(descriptor)
-    assert leftovers(data_dir) == ["ilsvrc2012/training_images/n02105855.partial"]
+    assert {data_dir / name for name in leftovers(data_dir)} == {ours, theirs}
+
+
+def test_what_another_host_left_is_cleared_after_hours_of_ones_choice(
+    data_dir: Path, built_without_shards: Path, ilsvrc: Path
+) -> None:
+    left_by_another_host(data_dir / "bounding_boxes.csv", 2 * 3600)
+    status, output = luigi("BuildAll", "--data-dir", data_dir, "--source", ilsvrc, *QUICK, "--leftover-hours", "1")
+    assert status == 0, output
+    assert contents(data_dir) == contents(built_without_shards)
 
 
 def test_a_download_that_can_be_resumed_is_not_cleared(data_dir: Path, ilsvrc: Path) -> None:
@@ -158,9 +168,7 @@ def test_other_peoples_files_in_the_data_dir_are_not_cleared(data_dir: Path, ils
 
 
 def test_a_changed_number_of_shards_leaves_nothing_of_a_killed_build(data_dir: Path, ilsvrc: Path) -> None:
-    tfrecords = data_dir / "ilsvrc2012" / "tfrecords"
-    tfrecords.mkdir()
-    (tfrecords / "train-00000-of-00099.partial").write_text("half")
+    left_by_a_dead_process(data_dir / "ilsvrc2012" / "tfrecords" / "train-00000-of-00099")
     status, output = luigi("BuildAll", "--data-dir", data_dir, "--source", ilsvrc, *SHARDS)
     assert status == 0, output
     assert leftovers(data_dir) == []

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from luigi_ilsvrc.dataset.archives import BOUNDING_BOX_ARCHIVE, TRAIN_ARCHIVE, VALIDATION_ARCHIVE
+from tests.support.abandoned import left_by_a_dead_process
 from tests.support.disks import mounted, remount
 from tests.support.running import QUICK, contents, luigi, times
 
@@ -87,8 +88,8 @@ def test_a_data_dir_that_is_a_broken_link_is_said_at_once(ilsvrc: Path, tmp_path
 def test_a_complete_data_set_may_be_read_only(ilsvrc: Path, built_without_shards: Path, tmp_path: Path) -> None:
     with mounted(tmp_path / "disk", "8m") as disk:
         shutil.copytree(built_without_shards, disk, dirs_exist_ok=True)
-        (disk / "bounding_boxes.csv.partial").write_text("of a process that was killed")
+        left = left_by_a_dead_process(disk / "bounding_boxes.csv")
         remount(disk, "ro")
         status, output = luigi("BuildAll", "--data-dir", disk, "--source", ilsvrc, *QUICK)
         assert (status, output.count("running   ")) == (0, 1), output
-        assert f"cannot remove {disk}/bounding_boxes.csv.partial: Read-only file system" in output
+        assert f"cannot remove {left}: Read-only file system" in output

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from luigi_ilsvrc.dataset.paths import DataSetPaths
 from tests.reliability.kill import Build, leftovers, wait_until
 from tests.support.running import QUICK, contents
 
@@ -32,8 +33,10 @@ def test_two_builds_in_one_place_without_a_common_scheduler_both_end_well(
 @contextmanager
 def held_up(data_dir: Path) -> Iterator[None]:
     """Keep every build in a place from ending, as a process does that is making the boxes."""
-    data_dir.mkdir()
-    with (data_dir / "bounding_boxes.csv.partial").open("w") as file:
+    paths = DataSetPaths(data_dir)
+    lock = paths.lock(paths.bounding_boxes)
+    lock.parent.mkdir(parents=True)
+    with lock.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
@@ -58,7 +61,7 @@ def test_a_build_that_waits_for_another_process_says_so(
     data_dir = tmp_path / "data"
     with held_up(data_dir):
         build = start(ilsvrc, data_dir, "waiting")
-        said = f"another process is writing {data_dir}/bounding_boxes.csv.partial: waiting for it"
+        said = f"another process is writing {data_dir}/bounding_boxes.csv: waiting for it"
         assert wait_until(lambda: said in build.said(), 30), build.said()
     assert build.worker.wait(60) == 0, build.said()
     assert contents(data_dir) == contents(built_without_shards)

@@ -42,10 +42,14 @@ def luigi(*arguments: object, config: Path | None = PROJECT / "luigi.cfg", **env
 
 
 def contents(directory: Path) -> dict[str, str]:
-    """Return the MD5 of every file below a folder, by its path in it; empty folders too."""
+    """Return the MD5 of every file below a folder, by its path in it; empty folders too.
+
+    What two builds of the same data differ in is left out: where the source lay, and when an archive was written.
+    """
     return {
         str(path.relative_to(directory)): hashlib.md5(path.read_bytes()).hexdigest() if path.is_file() else "folder"
         for path in directory.rglob("*")
+        if not (path.name == "build.json" or (path.parent.name == "manifests" and path.suffix == ".json"))
     }
 
 

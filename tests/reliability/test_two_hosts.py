@@ -1,0 +1,94 @@
+"""Two builds of one place, each through a mount of its own whose locks are its own, as two hosts have them on NFS."""
+
+import random
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.reliability.kill import Build, differences, leftovers, tables_and_checksums, wait_until
+from tests.support.running import SHARDS, contents, http_server
+
+pytestmark = pytest.mark.slow
+
+_LONGEST_BUILD = 180
+
+
+@contextmanager
+def mounted_through_fuse(folder: Path, mount: Path) -> Iterator[Path]:
+    """Mount a folder a second time; a lock is known in that mount alone. Skip the test if that is not possible."""
+    bindfs = shutil.which("bindfs")
+    if bindfs is None:
+        pytest.skip("bindfs is not installed")
+    if not Path("/dev/fuse").exists():
+        pytest.skip("there is no /dev/fuse")
+    mount.mkdir()
+    # Without --enable-lock-forwarding.
+    done = subprocess.run([bindfs, str(folder), str(mount)], capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"bindfs cannot mount here: {done.stderr.strip()}")
+    try:
+        yield mount
+    finally:
+        subprocess.run(["umount", "--lazy", str(mount)], check=True)
+
+
+@pytest.fixture
+def hosts(tmp_path: Path) -> Iterator[tuple[Path, Path]]:
+    """Two mounts of one folder."""
+    folder = tmp_path / "shared"
+    folder.mkdir()
+    with ExitStack() as stack:
+        first, second = (stack.enter_context(mounted_through_fuse(folder, tmp_path / name)) for name in ("a", "b"))
+        yield first, second
+
+
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("over_http", [False, True], ids=["folder", "http"])
+def test_two_builds_at_once_give_an_undisturbed_build(
+    ilsvrc: Path, built: Path, tmp_path: Path, hosts: tuple[Path, Path], over_http: bool, seed: int
+) -> None:
+    rng = random.Random(f"{over_http} {seed}")
+
+    def start(host: Path, name: str) -> Build:
+        source: object = url if over_http else ilsvrc
+        arguments = ["BuildAll", "--data-dir", host / "data", "--source", source, *SHARDS]
+        given = tables_and_checksums(ilsvrc) if over_http else []
+        return Build([*arguments, *given, "--workers", rng.choice(["1", "2"])], tmp_path / f"{name}.log")
+
+    with http_server(ilsvrc) as url:
+        builds = [start(hosts[0], "first")]
+        time.sleep(rng.choice([0, 0.1, rng.uniform(0, 2)]))
+        builds.append(start(hosts[1], "second"))
+        for build in builds:
+            status = build.worker.wait(_LONGEST_BUILD)
+            assert status == 0 or is_clear(build.said()), build.said()
+        again = start(hosts[0], "again")
+        assert again.worker.wait(_LONGEST_BUILD) == 0, again.said()
+    data_dir = tmp_path / "shared" / "data"
+    assert differences(data_dir, contents(built)) == [], "\n".join(build.said() for build in builds)
+    assert leftovers(data_dir) == []
+
+
+def is_clear(output: str) -> bool:
+    return "ERROR" in output and "Traceback" not in output
+
+
+def test_a_build_goes_on_beside_another_host_that_is_killed(
+    ilsvrc: Path, built: Path, tmp_path: Path, hosts: tuple[Path, Path]
+) -> None:
+    builds = [
+        Build(["BuildAll", "--data-dir", host / "data", "--source", ilsvrc, *SHARDS], tmp_path / f"{host.name}.log")
+        for host in hosts
+    ]
+    wait_until(lambda: builds[0].said().count("running") > 8, 30)
+    builds[0].end()
+    # A file that the killed one was about to record may have to be verified again, which Luigi does in the next run.
+    assert builds[1].worker.wait(_LONGEST_BUILD) == 0 or "Unfulfilled dependency" in builds[1].said()
+    again = Build(["BuildAll", "--data-dir", hosts[1] / "data", "--source", ilsvrc, *SHARDS], tmp_path / "again.log")
+    assert again.worker.wait(_LONGEST_BUILD) == 0, again.said()
+    assert differences(tmp_path / "shared" / "data", contents(built)) == []
