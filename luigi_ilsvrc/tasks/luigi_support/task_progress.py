@@ -3,6 +3,7 @@
 import io
 import logging
 import sys
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -72,12 +73,11 @@ class TaskProgress:
             self._task.set_progress_percentage(100 * done // total)
 
     def _bar_of(self, stage: str, done: int, total: int | None, unit: str) -> "tqdm[Any]":
-        from tqdm import tqdm
-
         if self._bar is None or (stage, unit) != self._counted:
             self._close_bar()
             self._counted = stage, unit
-            self._bar = tqdm(
+            self._bar = _bar_class()(
+                miniters=0,
                 desc=f"{self._task.task_family} {stage}",
                 total=total,
                 initial=done,
@@ -87,6 +87,18 @@ class TaskProgress:
                 file=sys.stderr if sys.stderr.isatty() else io.StringIO(),
             )
         return self._bar
+
+
+def _bar_class() -> "type[tqdm[Any]]":
+    """Return tqdm with a lock of this process.
+
+    Processes that are forked after the first use of tqdm's own lock share it: one that is killed while it holds the
+    lock would stop the others.
+    """
+    from tqdm import tqdm
+
+    # No monitor: it is a thread for each class, for bars that are told of every single step.
+    return type("_Bar", (tqdm,), {"_lock": threading.RLock(), "monitor_interval": 0})
 
 
 def _meter(bar: "tqdm[Any]") -> str:
