@@ -25,7 +25,7 @@ from luigi_ilsvrc.storage import disk
 from luigi_ilsvrc.storage.locks import output_lock
 from luigi_ilsvrc.storage.manifest import Files, Manifest, check_as_written, read_files, serialize_manifest
 from luigi_ilsvrc.storage.publish import replace_file
-from luigi_ilsvrc.tasks.luigi_support import logs, parent_death, processes
+from luigi_ilsvrc.tasks.luigi_support import logs, processes
 from luigi_ilsvrc.tasks.luigi_support.targets import AtomicFolderTarget, AtomicTarget
 from luigi_ilsvrc.tasks.luigi_support.task_progress import TaskProgress
 from luigi_ilsvrc.tasks.parameters import (
@@ -224,7 +224,6 @@ def _with_files_of_folder(values: list[tuple[str, Any]]) -> list[tuple[str, Any]
     return [(name, supplied.get(name, value)) for name, value in values] if supplied else values
 
 
-parent_death.install(ILSVRCTask)
 processes.install(ILSVRCTask)
 
 

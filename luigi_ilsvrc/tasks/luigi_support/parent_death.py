@@ -5,29 +5,37 @@ import multiprocessing
 import os
 import signal
 import sys
-
-import luigi
-from luigi.worker import TaskProcess
+import threading
+from multiprocessing.connection import wait
 
 _PR_SET_PDEATHSIG = 1
 """From <linux/prctl.h>; see prctl(2)."""
 
 
-def die_with_worker(task: luigi.Task) -> None:
-    """On Linux, ask the kernel to kill this task if its worker dies. No-op on other systems and in the worker.
+def die_with_worker() -> None:
+    """Let this process be killed if its worker dies. No-op in the worker.
 
     Luigi's children are not daemons: after SIGKILL or SIGTERM the worker is gone at once, and they would go on writing.
+    On Linux the kernel does it. It counts as the parent's death the end of the thread that made the child, which is
+    the thread that runs the worker, and that one ends after its children. Elsewhere, and if the parent is not the
+    worker but multiprocessing's fork server, a thread does it.
     """
-    process = multiprocessing.current_process()
     worker = multiprocessing.parent_process()
-    if not sys.platform.startswith("linux") or not isinstance(process, TaskProcess) or worker is None:
+    if worker is None:
+        return
+    if not sys.platform.startswith("linux") or multiprocessing.get_start_method() == "forkserver":
+        threading.Thread(target=_kill_after, args=[worker.sentinel], daemon=True).start()
         return
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != worker.pid:
         # It died before the line above.
-        os.kill(os.getpid(), signal.SIGKILL)
+        _kill_self()
 
 
-def install(task_class: type[luigi.Task]) -> None:
-    """Let the tasks of a class end with their worker, from the moment they begin to run."""
-    task_class.event_handler(luigi.Event.START)(die_with_worker)
+def _kill_after(sentinel: int) -> None:
+    wait([sentinel])
+    _kill_self()
+
+
+def _kill_self() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
