@@ -113,3 +113,10 @@ class AtRandom:
     def die_within(self, seconds: float) -> None:
         # SIGALRM, whose default action is that of SIGKILL.
         signal.setitimer(signal.ITIMER_REAL, self.rng.uniform(1e-6, seconds))
+
+
+class Interrupted(_Context):
+    """By SIGINT, before it begins."""
+
+    def prepare(self) -> None:
+        signal.raise_signal(signal.SIGINT)

@@ -1,3 +1,5 @@
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -57,3 +59,13 @@ def test_a_build_that_nobody_disturbs_is_complete(tmp_path: Path, tasks: str, wo
     build = TinyBuild(tasks, tmp_path / "data", count=20, workers=workers)
     assert build.wait() == 0, build.said()
     assert len(list((tmp_path / "data").iterdir())) == 20
+
+
+@pytest.mark.slow
+def test_a_child_that_alone_is_interrupted_fails_its_task_and_the_build_goes_on(data_dir: Path) -> None:
+    build = start("Tinies", data_dir, "Interrupted")
+    assert build.wait(30) not in (None, 0), build.said()
+    assert len(build.died()) == 1
+    assert f"exit code {128 + signal.SIGINT}" in build.said()
+    assert "Traceback" not in build.said()
+    assert len(os.listdir(data_dir)) == 5

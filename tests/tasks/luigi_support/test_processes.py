@@ -17,6 +17,7 @@ from luigi.worker import ContextManagedTaskProcess, Worker
 from luigi_ilsvrc.tasks.luigi_support import processes
 from luigi_ilsvrc.tasks.luigi_support.processes import BuildProcess
 from luigi_ilsvrc.tasks.luigi_support.result_queue import ResultQueue
+from tests.reliability.kill_children import TinyBuild
 from tests.reliability.tiny_tasks import PlainTiny, Tiny
 from tests.support.running import PROJECT
 
@@ -170,3 +171,17 @@ def test_children_end_with_their_worker_however_they_were_started(
     build.send_signal(number)
     children = [int(file.read_text()) for file in tmp_path.glob("*.pid")]
     wait_until_all(lambda: map(is_gone, children), within=5)
+
+
+@pytest.mark.slow
+def test_children_of_a_worker_that_ignores_interrupts_ignore_them_too(tmp_path: Path) -> None:
+    # As in the background of a shell script.
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        build = TinyBuild("Tinies", tmp_path / "data", count=30, workers=2)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    while build.worker.poll() is None:
+        os.killpg(build.worker.pid, signal.SIGINT)
+        time.sleep(0.01)
+    assert build.wait() == 0, build.said()

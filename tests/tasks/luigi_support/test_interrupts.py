@@ -1,0 +1,48 @@
+import gc
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from luigi_ilsvrc.tasks.luigi_support.interrupts import MESSAGE, interrupts_deferred, keep_interrupts
+from tests.support.running import PROJECT
+
+
+class DropsInterrupts:
+    """Python drops what is raised while it disposes of this."""
+
+    def __del__(self) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+
+def test_an_interrupt_that_python_drops_comes_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "unraisablehook", sys.__unraisablehook__)
+    keep_interrupts()
+    with pytest.raises(KeyboardInterrupt):
+        dropped: DropsInterrupts | None = DropsInterrupts()
+        dropped = None
+        gc.collect()
+        time.sleep(5)
+    assert dropped is None
+
+
+def test_an_interrupt_within_a_block_comes_after_it() -> None:
+    deferred: list[int] = []
+    reached = False
+    with pytest.raises(KeyboardInterrupt), interrupts_deferred(deferred):
+        signal.raise_signal(signal.SIGINT)
+        reached = True
+    assert reached
+    assert deferred == [signal.SIGINT]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.parametrize("error", ["KeyboardInterrupt", "RuntimeError"])
+def test_errors_that_do_not_concern_the_build_keep_their_traceback(error: str) -> None:
+    program = f"import luigi_ilsvrc; luigi_ilsvrc.TrainImages(); raise {error}"
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=PROJECT)
+    assert "Traceback" in ended.stderr
+    assert MESSAGE not in ended.stderr
+    assert ended.returncode != 0
