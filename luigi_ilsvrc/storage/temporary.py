@@ -22,7 +22,7 @@ _OWNER = re.compile(
 def temporary_path(path: Path) -> Path:
     """Return a name beside `path` that no other process has, and no other call gives."""
     pid = os.getpid()
-    owner = f"{_host()}-{pid}-{_start(pid)}-{secrets.token_hex(4)}"
+    owner = f"{_host()}-{pid}-{_own_start(pid)}-{secrets.token_hex(4)}"
     return path.with_name(f"{path.name}.{owner}{PARTIAL_SUFFIX}")
 
 
@@ -85,6 +85,10 @@ def _start(pid: int) -> int:
     if fields:
         return int(fields[19]) if fields[0] != "Z" else 0
     return 1 if _runs(pid) else 0
+
+
+_own_start = cache(_start)
+"""As `_start`, for this process itself: the kernel takes a millisecond to tell."""
 
 
 def _runs(pid: int) -> bool:
