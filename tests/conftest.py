@@ -1,10 +1,16 @@
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
 
 from luigi_ilsvrc import miniature
 from tests.support.running import QUICK, SHARDS, luigi
+
+
+def pytest_configure() -> None:
+    """Take Ctrl-C as in a terminal: what runs in the background of a shell script ignores it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
