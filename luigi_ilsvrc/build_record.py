@@ -51,6 +51,8 @@ def read_record(paths: DataSetPaths) -> BuildRecord | None:
         If both are damaged, or they differ.
     """
     originals = (paths.build_record, paths.build_record_copy)
+    # Before they are read: another process may begin the build at this moment.
+    was_begun = any(map(os.path.lexists, originals))
     found = [values for path in originals if (values := _read(path)) is not None]
     if len(found) == len(originals) and found[0] != found[1]:
         raise BuildRecordError(
@@ -59,7 +61,7 @@ def read_record(paths: DataSetPaths) -> BuildRecord | None:
         )
     if found:
         return BuildRecord(**found[0])
-    if not any(map(os.path.lexists, originals)):
+    if not was_begun:
         return None
     raise BuildRecordError(
         f"{paths.build_record} is damaged: delete it, and run the build again with the label tables, checksums and "

@@ -1,8 +1,10 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from luigi_ilsvrc import build_record
 from luigi_ilsvrc.build_record import (
     BuildRecordError,
     begin,
@@ -37,6 +39,24 @@ def tables(tmp_path: Path) -> dict[str, Path]:
 
 def test_a_build_that_was_not_begun_has_no_record(paths: DataSetPaths) -> None:
     assert read_record(paths) is None
+
+
+def test_a_record_that_another_process_writes_while_it_is_looked_for_is_not_damaged(
+    paths: DataSetPaths, tables: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = build_record._read
+    looked_for: list[Path] = []
+
+    def read_and_be_overtaken(path: Path) -> dict[str, Any] | None:
+        values = read(path)
+        looked_for.append(path)
+        if len(looked_for) == 2:
+            begin(paths, tables, SUMS, "/source")
+        return values
+
+    monkeypatch.setattr(build_record, "_read", read_and_be_overtaken)
+    assert read_record(paths) is None
+    assert read_record(paths) is not None
 
 
 def test_the_record_has_the_digests_of_the_tables_the_sums_and_the_source(
