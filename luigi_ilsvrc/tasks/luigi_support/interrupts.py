@@ -1,13 +1,14 @@
 """Ctrl-C: it is neither lost nor taken at a bad moment, and leaves one line on the screen in place of a traceback."""
 
 import _thread
+import logging
 import multiprocessing
 import signal
 import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import TracebackType
 
 import luigi
@@ -42,6 +43,22 @@ def say_that_work_is_kept(task_class: type[luigi.Task]) -> None:
             previous(kind, error, traceback)
 
     sys.excepthook = report
+
+
+def release_log_locks() -> None:
+    """Release the locks of log handlers that an interrupt has left this thread with.
+
+    It may come between the line of `logging` that takes the lock and the one that would release it. Luigi's worker then
+    waits for its keep-alive thread, and this one for the lock, to log that it ends.
+    """
+    logger: logging.Logger | None = logging.getLogger("luigi-interface")
+    while logger is not None:
+        for handler in logger.handlers:
+            # Raised by a lock that this thread does not hold; some handlers have none.
+            with suppress(RuntimeError):
+                while handler.lock is not None:
+                    handler.release()
+        logger = logger.parent
 
 
 def _concerns(error: BaseException | None, task_class: type[luigi.Task]) -> bool:

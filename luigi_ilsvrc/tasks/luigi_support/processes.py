@@ -1,7 +1,7 @@
 """How a worker runs the tasks of a build in processes of their own, and how these end.
 
 Luigi has no place to say so: the class of its worker and of its processes cannot be chosen from the command line.
-`install` therefore extends two methods of its worker, and only for the tasks of one class.
+`install` therefore extends three methods of its worker, for the tasks of one class.
 """
 
 import functools
@@ -17,6 +17,7 @@ from luigi_ilsvrc.tasks.luigi_support.interrupts import (
     has_scheduled,
     interrupts_deferred,
     keep_interrupts,
+    release_log_locks,
     say_that_work_is_kept,
 )
 from luigi_ilsvrc.tasks.luigi_support.parent_death import die_with_worker
@@ -71,7 +72,7 @@ def install(task_class: type[luigi.Task]) -> None:
     A worker that runs no such task does as before; one that also runs others reports these on the new queue too. To be
     called once for a class.
     """
-    run, create = Worker.run, Worker._create_task_process
+    run, create, leave = Worker.run, Worker._create_task_process, Worker.__exit__
 
     @functools.wraps(run)
     def run_worker(worker: Worker) -> Any:
@@ -92,6 +93,12 @@ def install(task_class: type[luigi.Task]) -> None:
             process.__class__ = BuildProcess
         return process
 
-    for method in (run_worker, create_task_process):
+    @functools.wraps(leave)
+    def leave_worker(worker: Worker, kind: Any, error: BaseException | None, traceback: Any) -> Any:
+        if isinstance(error, KeyboardInterrupt):
+            release_log_locks()
+        return leave(worker, kind, error, traceback)
+
+    for method in (run_worker, create_task_process, leave_worker):
         setattr(Worker, method.__name__, method)
     say_that_work_is_kept(task_class)

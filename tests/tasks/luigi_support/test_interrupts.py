@@ -1,12 +1,20 @@
 import gc
+import logging
+import logging.handlers
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
 
-from luigi_ilsvrc.tasks.luigi_support.interrupts import MESSAGE, interrupts_deferred, keep_interrupts
+from luigi_ilsvrc.tasks.luigi_support.interrupts import (
+    MESSAGE,
+    interrupts_deferred,
+    keep_interrupts,
+    release_log_locks,
+)
 from tests.support.running import PROJECT
 
 
@@ -37,6 +45,19 @@ def test_an_interrupt_within_a_block_comes_after_it() -> None:
     assert reached
     assert deferred == [signal.SIGINT]
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_lock_that_an_interrupt_left_stops_no_other_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    handler = logging.handlers.BufferingHandler(capacity=10)
+    logger = logging.getLogger("luigi-interface")
+    monkeypatch.setattr(logger, "handlers", [logging.NullHandler(), handler])
+    handler.acquire()
+    handler.acquire()
+    release_log_locks()
+    other = threading.Thread(target=logger.error, args=["stopped"], daemon=True)
+    other.start()
+    other.join(10)
+    assert [record.getMessage() for record in handler.buffer] == ["stopped"]
 
 
 @pytest.mark.parametrize("error", ["KeyboardInterrupt", "RuntimeError"])
