@@ -168,7 +168,7 @@ def _download(transfer: Transfer, destination: Path, md5: str | None, retries: _
     _fetch(transfer, retries)
     if md5 is not None:
         _verify(transfer, md5, retries)
-    partial.publish(destination)
+    partial.publish(destination, transfer.progress)
 
 
 def _verify(transfer: Transfer, expected: str, retries: _Retries) -> None:

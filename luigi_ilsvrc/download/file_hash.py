@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 
 from luigi_ilsvrc.download.disk_errors import read_error
@@ -51,11 +51,11 @@ class FileHash:
         if self.position - self._flushed >= FLUSH_INTERVAL_BYTES:
             self._flush()
 
-    def read_all(self, report: Callable[[int], None]) -> None:
-        """Hash the rest of the file, to its end; `report` gets the bytes that were hashed."""
-        while chunk := self._read_chunk(HASH_CHUNK):
+    def read_until(self, end: int) -> Iterator[memoryview]:
+        """Hash the file up to the offset `end`, or to its own end; yield each chunk, which the next one overwrites."""
+        while chunk := self._read_chunk(min(HASH_CHUNK, end - self.position)):
             self.update(chunk)
-            report(self.position)
+            yield chunk
 
     def hexdigest(self) -> str:
         """Return the MD5 sum, 32 lower-case hexadecimal digits."""

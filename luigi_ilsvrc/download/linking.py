@@ -2,15 +2,24 @@
 
 import os
 from pathlib import Path
+from typing import NamedTuple
 
 from luigi_ilsvrc.download.checksums import ChecksumError
 from luigi_ilsvrc.download.disk_errors import read_error
-from luigi_ilsvrc.download.named_file import FileState, state_of
 from luigi_ilsvrc.download.source import DownloadError
 from luigi_ilsvrc.progress import Progress
 from luigi_ilsvrc.storage.digests import md5_of_file
 from luigi_ilsvrc.storage.publish import publish_file, sync_file
 from luigi_ilsvrc.storage.temporary import partial_path, temporary_path
+
+
+class _FileState(NamedTuple):
+    """What changes if a file is written or replaced."""
+
+    device: int
+    inode: int
+    size: int
+    modified: int
 
 
 def can_link(original: Path, destination: Path) -> bool:
@@ -43,7 +52,7 @@ def link_verified(original: Path, destination: Path, md5: str | None, progress: 
     link = temporary_path(partial_path(destination))
     os.link(original, link, follow_symlinks=False)
     try:
-        if state_of(link) != before:
+        if _state_of(link) != before:
             raise DownloadError(f"{original} has changed while it was read: run again when nobody writes it")
         sync_file(link)
         publish_file(link, destination)
@@ -56,9 +65,14 @@ def mismatch(address: str, found: str, expected: str) -> str:
     return f"{address}: the MD5 sum is {found}, but {expected.lower()} was expected."
 
 
-def _state_of_original(original: Path) -> FileState:
+def _state_of(path: Path) -> _FileState:
+    status = path.stat(follow_symlinks=False)
+    return _FileState(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+def _state_of_original(original: Path) -> _FileState:
     try:
-        return state_of(original)
+        return _state_of(original)
     except OSError as error:
         raise read_error(error, original, "give another --source") from None
 

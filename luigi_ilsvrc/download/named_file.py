@@ -4,7 +4,6 @@ import fcntl
 import os
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
 
 from luigi_ilsvrc.storage.publish import create_file
 from luigi_ilsvrc.storage.temporary import temporary_path
@@ -12,21 +11,6 @@ from luigi_ilsvrc.storage.temporary import temporary_path
 
 class PartialFileLostError(Exception):
     """Another process has removed, replaced or published the partial file."""
-
-
-class FileState(NamedTuple):
-    """What changes if a file is written or replaced."""
-
-    device: int
-    inode: int
-    size: int
-    modified: int
-
-
-def state_of(path: Path) -> FileState:
-    """Return the state of a file; a link is not followed."""
-    status = path.stat(follow_symlinks=False)
-    return FileState(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
 
 
 class NamedFile:
@@ -60,13 +44,6 @@ class NamedFile:
         if self.is_lost():
             raise PartialFileLostError
 
-    def state(self) -> FileState:
-        """Return the file's state; raises `PartialFileLostError` as above."""
-        state = state_of(self.path) if self.path.exists() else None
-        if state is None or state[:2] != self._identity:
-            raise PartialFileLostError
-        return state
-
     def replace(self) -> None:
         """Put an empty file in its place. The descriptor is then that of the new one, which is locked too.
 
@@ -85,24 +62,3 @@ class NamedFile:
             os.close(descriptor)
             temporary.unlink(missing_ok=True)
         self._identity = self._identify()
-
-    def take(self, expected: FileState | None) -> Path:
-        """Give the file a name that no other process uses, and return it.
-
-        Raises
-        ------
-        PartialFileLostError
-            If the file is not the one of its name any more, or not in the expected state.
-        """
-        name = temporary_path(self.path)
-        try:
-            os.rename(self.path, name)
-        except FileNotFoundError:
-            raise PartialFileLostError from None
-        state = state_of(name)
-        if state[:2] == self._identity and expected in (None, state):
-            return name
-        with suppress(FileExistsError):
-            os.link(name, self.path, follow_symlinks=False)
-        name.unlink()
-        raise PartialFileLostError

@@ -5,7 +5,7 @@
 
 If locks do not work, two processes may write the same file. So nothing is ever cut off: to start over is to make a new
 file, under another name first. Before a process writes, records, removes or publishes, it checks that the file is still
-the one of this name; and it publishes only bytes that it has read back while nobody wrote.
+the one of this name; and what it verifies and publishes is a copy (see `private_copy`).
 """
 
 import os
@@ -16,8 +16,9 @@ from pathlib import Path
 
 from luigi_ilsvrc.download.disk_errors import full_advice, write_error
 from luigi_ilsvrc.download.file_hash import HASH_CHUNK, FileHash
-from luigi_ilsvrc.download.named_file import FileState, NamedFile
+from luigi_ilsvrc.download.named_file import NamedFile
 from luigi_ilsvrc.download.partial_record import Range, companions_of, read_record, record_path, write_record
+from luigi_ilsvrc.download.private_copy import PrivateCopy, copy_privately
 from luigi_ilsvrc.download.source import DownloadError, FileVersion
 from luigi_ilsvrc.progress import BYTES, Progress
 from luigi_ilsvrc.storage.disk import free_bytes
@@ -32,8 +33,6 @@ RECORD_INTERVAL_SECONDS = 0.5
 
 _STAT_BLOCK = 512
 """Bytes of a block in `os.stat_result`, whatever the file system's own are."""
-
-_MAX_READINGS = 5
 
 
 def allocated_bytes(destination: Path) -> int:
@@ -80,7 +79,7 @@ class PartialFile:
         self._hashing = hashing
         self._hash = FileHash(descriptor, path)
         self._file = NamedFile(descriptor, path)
-        self._verified: FileState | None = None
+        self._copy: PrivateCopy | None = None
         self.size = os.fstat(descriptor).st_size
         self._later_ranges: list[Range] = []
         self._is_tracking_ranges = False
@@ -258,51 +257,59 @@ class PartialFile:
     def hexdigest(self, progress: Progress) -> str:
         """Return the MD5 sum of the complete file, 32 lower-case hexadecimal digits.
 
-        If another process may have written it, the file is read again, until nobody has written it meanwhile.
+        If another process may have written it, that is the sum of a new copy of it, which `publish` publishes.
 
         Raises
         ------
         PartialFileLostError
             If the file is no longer the one of its name.
         DownloadError
-            If the file cannot be read, or another process goes on to write it.
+            If the file cannot be read.
+        OSError
+            If the copy cannot be written.
         """
-        if self.is_exclusive:
-            return self._hash.hexdigest()
-        for _ in range(_MAX_READINGS):
-            before = self._file.state()
-            found = self._hash_again(progress)
-            if self._file.state() == before:
-                self._verified = before
-                return found
-        raise DownloadError(f"another process is writing {self.path}: run again when it has ended")
+        return self._hash.hexdigest() if self.is_exclusive else self._make_copy(progress).md5
 
-    def _hash_again(self, progress: Progress) -> str:
-        # Opened again, so that NFS asks the server for what other hosts have written.
-        descriptor = os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW)
-        try:
-            file_hash = FileHash(descriptor, self.path)
-            file_hash.read_all(lambda done: progress("checking", done, self.size, BYTES))
-            return file_hash.hexdigest()
-        finally:
-            os.close(descriptor)
+    def _make_copy(self, progress: Progress) -> PrivateCopy:
+        self.discard_copy()
+        self._copy = copy_privately(self.path, self.size, lambda done: progress("checking", done, self.size, BYTES))
+        return self._copy
 
-    def publish(self, destination: Path) -> None:
-        """Give the file the name `destination`, once it is on the disk; if there is one, this one is removed.
+    def discard_copy(self) -> None:
+        """Remove the copy that was verified, unless it is published."""
+        if self._copy is not None:
+            self._copy.path.unlink(missing_ok=True)
+            self._copy = None
+
+    def publish(self, destination: Path, progress: Progress) -> None:
+        """Give the file, or its copy, the name `destination`, once it is on the disk; if that exists, it stays.
 
         Raises
         ------
         PartialFileLostError
             If the file is no longer the one of its name.
+        DownloadError
+            If another program has made it shorter or longer.
+        OSError
+            If it cannot be written to the disk or published.
         """
-        os.fsync(self._descriptor)
-        if os.fstat(self._descriptor).st_size != self.size:
-            raise DownloadError(f"{self.path}: another program has changed it; run again")
         self._file.check_not_lost()
-        name = self.path if self.is_exclusive else self._file.take(self._verified)
-        if not publish_file(name, destination):
-            name.unlink(missing_ok=True)
+        name, size = self._on_the_disk(progress)
+        if size != self.size:
+            raise DownloadError(f"{self.path}: another program has changed it; run again")
+        publish_file(name, destination)
+        if not self._file.is_lost():
+            self.path.unlink(missing_ok=True)
+        # Last: without its record, a partial file would be started over if this is interrupted.
         self._remove_companions()
+
+    def _on_the_disk(self, progress: Progress) -> tuple[Path, int]:
+        """Return the path to publish, and its bytes."""
+        if self.is_exclusive:
+            os.fsync(self._descriptor)
+            return self.path, os.fstat(self._descriptor).st_size
+        copy = self._copy or self._make_copy(progress)
+        return copy.path, copy.size
 
     def remove(self) -> None:
         """Remove the file and all that is kept beside it, unless another process has replaced it."""

@@ -50,6 +50,7 @@ def open_partial(destination: Path, *, hashing: bool) -> Iterator[PartialFile | 
         try:
             yield partial
         finally:
+            partial.discard_copy()
             if partial.bytes_held == 0:
                 partial.remove()
 

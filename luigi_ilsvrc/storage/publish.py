@@ -81,7 +81,7 @@ def replace_file(path: Path, contents: bytes, *, durable: bool = True) -> None:
     descriptor = create_file(temporary)
     try:
         try:
-            _write_all(descriptor, contents)
+            write_all(descriptor, contents)
             if durable:
                 os.fsync(descriptor)
         finally:
@@ -99,7 +99,8 @@ def create_file(path: Path) -> int:
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o666)
 
 
-def _write_all(descriptor: int, contents: bytes) -> None:
+def write_all(descriptor: int, contents: bytes | memoryview) -> None:
+    """Write all of `contents` where the descriptor stands; write(2) may take a part only. Raises OSError."""
     rest = memoryview(contents)
     while rest:
         rest = rest[os.write(descriptor, rest) :]

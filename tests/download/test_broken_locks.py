@@ -4,13 +4,14 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
-from luigi_ilsvrc.download import exclusive, named_file, partial_file
+from luigi_ilsvrc.download import exclusive, file_hash, named_file, partial_file
+from luigi_ilsvrc.download.checksums import ChecksumError
 from luigi_ilsvrc.download.exclusive import has_exclusive_lock
-from luigi_ilsvrc.download.source import DownloadError
 from luigi_ilsvrc.progress import BYTES
 from tests.download.helpers import (
     BODY,
@@ -183,18 +184,44 @@ def test_bytes_that_another_process_has_changed_are_downloaded_again(
     assert len(server.requests) == 2
 
 
+@pytest.mark.parametrize("chunk", [1000, 1 << 20], ids=["before they are read", "after they are read"])
 def test_bytes_that_change_while_they_are_verified_are_not_published(
-    server: HostileServer, destination: Path, fetch: Fetch, no_locks: None
+    chunk: int,
+    server: HostileServer,
+    destination: Path,
+    fetch: Fetch,
+    no_locks: None,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(file_hash, "HASH_CHUNK", chunk)
+
     def change_while_checking(stage: str, done: int, total: int | None, unit: str) -> None:
         if stage == "checking":
             with partial_of(destination).open("r+b") as file:
-                file.seek(600)
+                file.seek(done if done < len(BODY) else 600)
                 file.write(os.urandom(8))
 
-    with pytest.raises(DownloadError, match="partial"):
+    is_read_before = chunk > len(BODY)
+    with nullcontext() if is_read_before else pytest.raises(ChecksumError):
         fetch(server.url, destination, progress=change_while_checking)
-    assert not destination.exists()
+    assert destination.exists() == is_read_before
+    if is_read_before:
+        assert_only_file(destination)
+
+
+def test_a_process_that_does_not_see_that_the_file_is_published_does_not_write_into_it(
+    server: HostileServer, destination: Path, fetch: Fetch, no_locks: None
+) -> None:
+    written_by_the_other: list[int] = []
+
+    def open_as_the_other(stage: str, done: int, total: int | None, unit: str) -> None:
+        if not written_by_the_other:
+            written_by_the_other.append(os.open(partial_of(destination), os.O_RDWR))
+
+    fetch(server.url, destination, progress=open_as_the_other)
+    os.pwrite(written_by_the_other[0], b"written too late", 600)
+    os.close(written_by_the_other[0])
+    assert_only_file(destination)
 
 
 def test_a_file_that_another_process_publishes_first_is_kept(
