@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 from luigi_ilsvrc.download.source import DownloadError
+from luigi_ilsvrc.storage.disk import free_inodes
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _OTHER_FOLDER = "choose another folder with --data-dir"
@@ -42,11 +43,9 @@ def full_advice(error: OSError, path: Path) -> str | None:
 
 def _has_no_inodes(path: Path) -> bool:
     try:
-        numbers = os.statvfs(path.parent)
+        return free_inodes(path) == 0
     except OSError:
         return False
-    # A file system that makes inodes as it needs them has 0 of 0.
-    return numbers.f_files > 0 and numbers.f_favail == 0
 
 
 def read_error(error: OSError, path: Path, advice: str) -> DownloadError:
