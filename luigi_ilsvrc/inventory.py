@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from luigi_ilsvrc.dataset.archives import ARCHIVES
@@ -70,7 +71,7 @@ def output_folders(
                 name in archive_records or name in {it.name for it in below} or _is_manifest(name, single.__contains__)
             ),
         ),
-        *(_manifests_of(paths, folder, is_known) for folder, is_known in below.items()),
+        *_folders_of_manifests(paths, below),
         OutputFolder(paths.tables, lambda name: name == paths.build_record_copy.name or _is_table_copy(name)),
         OutputFolder(paths.verifications, lambda name: True),
     ]
@@ -85,8 +86,12 @@ def _is_table_copy(name: str) -> bool:
     )
 
 
-def _manifests_of(paths: DataSetPaths, folder: Path, is_output: IsKnown) -> OutputFolder:
-    return OutputFolder(paths.manifests / folder.name, lambda name: _is_manifest(name, is_output))
+def _folders_of_manifests(paths: DataSetPaths, below: Mapping[Path, IsKnown]) -> Iterator[OutputFolder]:
+    # What lies in a folder that is linked is not ours, whatever its name.
+    linked = paths.linked_manifest_folders()
+    for folder, is_output in below.items():
+        if (manifests := paths.manifests / folder.name) not in linked:
+            yield OutputFolder(manifests, partial(_is_manifest, is_output=is_output))
 
 
 def _is_manifest(name: str, is_output: IsKnown) -> bool:

@@ -76,6 +76,11 @@ class DataSetPaths:
         base = self.dataset if output.is_relative_to(self.dataset) else self.data_dir
         return self.manifests / f"{output.relative_to(base)}.csv"
 
+    def linked_manifest_folders(self) -> list[Path]:
+        """Return the symbolic links in place of folders of manifests; the build makes none."""
+        # A manifest of its own has a suffix, and is read and replaced without following a link.
+        return sorted(path for path in self.manifests.glob("*") if path.is_symlink() and not path.suffix)
+
     @cached_property
     def verifications(self) -> Path:
         """The folder of all verifications."""

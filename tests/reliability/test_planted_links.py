@@ -137,7 +137,7 @@ def test_links_that_are_damage_are_removed_and_not_what_they_lead_to(
     replaced = [
         *(dataset / "tfrecords" / "train-00000-of-00008", dataset / "index" / "train", dataset / "validation_images"),
         *(data_dir / "bounding_boxes.csv", dataset / TRAIN_ARCHIVE.local_name),
-        next((dataset / "training_images").iterdir()),
+        *(next((dataset / "training_images").iterdir()), dataset / "index" / "manifests" / "tfrecords"),
     ]
     for path in replaced:
         target = home / "folder" if path.is_dir() else home / "thesis.txt"

@@ -263,6 +263,8 @@ class VerifyBuildRecord(FormatsTask, VerifyPart):
             report.findings += find_extra(folder)
         for path in cleanup.abandoned_outputs(self.paths, self.leftover_seconds):
             report.add(Kind.LEFTOVER, path, "a process died while it made this")
+        for link in self.paths.linked_manifest_folders():
+            report.findings.append(Finding(Kind.DAMAGED, link, "it is a link", to_remove=(link,)))
         yield Verified(report, None)
 
     def _record_findings(self) -> Iterator[Finding]:
