@@ -17,6 +17,7 @@ from luigi_ilsvrc.dataset.archives import ARCHIVES
 from luigi_ilsvrc.dataset.paths import DataSetPaths
 from luigi_ilsvrc.errors import BuildError
 from luigi_ilsvrc.storage import publish
+from luigi_ilsvrc.storage.visibility import wait_until_seen
 
 
 class BuildRecordError(BuildError):
@@ -34,7 +35,7 @@ class BuildRecord:
     archives : dict
         The MD5 sum that each archive has to have, by its official name; None if it was not known.
     source : str
-        Where the source lay then, for people.
+        Where the archives come from: a URL prefix without a query, or a folder. That of the newest command counts.
     """
 
     tables: dict[str, str]
@@ -69,6 +70,15 @@ def read_record(paths: DataSetPaths) -> BuildRecord | None:
     )
 
 
+def read_used_record(paths: DataSetPaths) -> BuildRecord | None:
+    """Read the record of a build if something was made of it already; until then, a command may give other tables.
+
+    Raises a `BuildRecordError` as `read_record`.
+    """
+    record = read_record(paths)
+    return None if record is not None and _is_unused(paths) else record
+
+
 def serialize(record: "BuildRecord | ArchiveRecord") -> bytes:
     """Return a record as its file holds it: JSON, with a SHA-256 of the rest."""
     values = asdict(record)
@@ -97,8 +107,31 @@ def is_as_written(path: Path) -> bool:
     return _read(path) is not None
 
 
+def await_record(paths: DataSetPaths, seconds: float) -> BuildRecord:
+    """Read the record of a build that another process has begun, which may have been on another host.
+
+    Raises
+    ------
+    BuildRecordError
+        If none is visible within some seconds, or it is damaged.
+    """
+    wait_until_seen(lambda: read_record(paths) is not None, (paths.dataset, paths.index_folder), seconds)
+    record = read_record(paths)
+    if record is None:
+        raise BuildRecordError(
+            f"{paths.build_record} does not exist, so this task does not know what to build from: run the command of "
+            "the whole build again, with this --data-dir, on a host that has the source"
+        )
+    return record
+
+
 def begin(
-    paths: DataSetPaths, tables: Mapping[str, Path], archives: Mapping[str, str | None], source: str
+    paths: DataSetPaths,
+    tables: Mapping[str, Path],
+    archives: Mapping[str, str | None],
+    source: str,
+    *,
+    is_command: bool = False,
 ) -> BuildRecord:
     """Write the record of a build, with copies of its label tables, or compare it if it is there.
 
@@ -111,7 +144,10 @@ def begin(
     archives : mapping of str to (str or None)
         The MD5 sum of each archive by what this run was given, by official name; None if it was given none.
     source : str
-        Where the source lies.
+        Where the archives come from.
+    is_command : bool
+        Whether a command begins or continues the build, and not one of its tasks: its source counts from now on, and
+        so do its label tables if nothing was made yet, as after a command that was stopped before its first task.
 
     Returns
     -------
@@ -127,6 +163,9 @@ def begin(
     """
     if read_record(paths) is None:
         _write_record(paths, tables, archives, source)
+    elif is_command and _is_unused(paths):
+        _copy_tables(paths, tables)
+        _replace_record(paths, BuildRecord(_digests(tables), dict(archives), source))
     for path, other in ((paths.build_record, paths.build_record_copy), (paths.build_record_copy, paths.build_record)):
         if not path.exists():
             publish.replace_file(path, other.read_bytes())
@@ -134,10 +173,25 @@ def begin(
     assert record is not None
     compare(paths, record, tables, archives)
     corrected = _corrected(record, archives)
-    if corrected != record:
-        for path in (paths.build_record_copy, paths.build_record):
-            publish.replace_file(path, serialize(corrected))
+    if is_command:
+        corrected = replace(corrected, source=source)
+    _replace_record(paths, corrected)
     return corrected
+
+
+def _replace_record(paths: DataSetPaths, record: BuildRecord) -> None:
+    if read_record(paths) != record:
+        for path in (paths.build_record_copy, paths.build_record):
+            publish.replace_file(path, serialize(record))
+
+
+def _is_unused(paths: DataSetPaths) -> bool:
+    """Tell whether no task has begun to make anything: there is nothing but the record."""
+    if paths.bounding_boxes.exists():
+        return False
+    record = {path.name for path in (paths.build_record, paths.tables)}
+    outputs = set(os.listdir(paths.dataset)) - {paths.index_folder.name}
+    return not outputs and set(os.listdir(paths.index_folder)) <= record
 
 
 def _corrected(record: BuildRecord, archives: Mapping[str, str | None]) -> BuildRecord:
@@ -151,12 +205,19 @@ def _corrected(record: BuildRecord, archives: Mapping[str, str | None]) -> Build
 def _write_record(
     paths: DataSetPaths, tables: Mapping[str, Path], archives: Mapping[str, str | None], source: str
 ) -> None:
-    digests = {name: digest_of(path) for name, path in tables.items()}
+    _copy_tables(paths, tables)
+    with publish.new_file(paths.build_record) as new:
+        new.write_bytes(serialize(BuildRecord(_digests(tables), dict(archives), source)))
+
+
+def _digests(tables: Mapping[str, Path]) -> dict[str, str]:
+    return {name: digest_of(path) for name, path in tables.items()}
+
+
+def _copy_tables(paths: DataSetPaths, tables: Mapping[str, Path]) -> None:
     for name, path in tables.items():
         # By its digest: another process may begin with another table at this moment.
-        publish.replace_file(paths.table(name, digests[name]), path.read_bytes())
-    with publish.new_file(paths.build_record) as new:
-        new.write_bytes(serialize(BuildRecord(digests, dict(archives), source)))
+        publish.replace_file(paths.table(name, digest_of(path)), path.read_bytes())
 
 
 def compare(
@@ -164,7 +225,7 @@ def compare(
 ) -> None:
     """Raise `BuildRecordError` if a run is given other tables or checksums than the build was begun with.
 
-    Checksums of an archive that never came may be corrected.
+    Checksums of an archive that never came may be corrected, and the tables as long as nothing was made from them.
     """
     for name, path in tables.items():
         given, begun = digest_of(path), record.tables.get(name)

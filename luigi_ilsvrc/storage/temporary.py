@@ -87,6 +87,11 @@ def _start(pid: int) -> int:
     return 1 if _runs(pid) else 0
 
 
+def is_running(pid: int) -> bool:
+    """Tell whether there is a process of this number on this host; one that has ended and is not collected is none."""
+    return _start(pid) != 0
+
+
 _own_start = cache(_start)
 """As `_start`, for this process itself: the kernel takes a millisecond to tell."""
 

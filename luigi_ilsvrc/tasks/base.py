@@ -3,12 +3,19 @@
 import os
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import luigi
 from luigi.parameter import MissingParameterException, ParameterVisibility
 
-from luigi_ilsvrc.build_record import BuildRecord, begin, compare, digest_of, read_record
+from luigi_ilsvrc.build_record import (
+    BuildRecord,
+    await_record,
+    begin,
+    compare,
+    digest_of,
+    read_used_record,
+)
 from luigi_ilsvrc.dataset.archives import ARCHIVES, CHECKSUM_FILE, SOURCE
 from luigi_ilsvrc.dataset.paths import DataSetPaths
 from luigi_ilsvrc.dataset.synsets import (
@@ -19,16 +26,12 @@ from luigi_ilsvrc.dataset.synsets import (
     LabelTables,
 )
 from luigi_ilsvrc.download.checksums import read_checksums
+from luigi_ilsvrc.download.urls import is_web_url, without_secrets
 from luigi_ilsvrc.errors import BuildError
-from luigi_ilsvrc.progress import Progress
-from luigi_ilsvrc.storage import disk
-from luigi_ilsvrc.storage.locks import output_lock
-from luigi_ilsvrc.storage.manifest import Files, Manifest, check_as_written, read_files, serialize_manifest
-from luigi_ilsvrc.storage.publish import replace_file
-from luigi_ilsvrc.tasks.luigi_support import logs, processes
-from luigi_ilsvrc.tasks.luigi_support.targets import AtomicFolderTarget, AtomicTarget
-from luigi_ilsvrc.tasks.luigi_support.task_progress import TaskProgress
+from luigi_ilsvrc.storage import disk, visibility
+from luigi_ilsvrc.tasks.luigi_support import build_worker, logs, resources, scheduling
 from luigi_ilsvrc.tasks.parameters import (
+    RECORDED,
     AbsolutePathParameter,
     FileParameter,
     IntegerParameter,
@@ -54,7 +57,7 @@ _SUPPLIED_BY_FOLDER = {
 
 def _table_parameter(name: str, description: str) -> FileParameter:
     return FileParameter(
-        words=(PACKAGED,),
+        words=(PACKAGED, RECORDED),
         default=PACKAGED,
         config_path=setting(name),
         significant=False,
@@ -66,10 +69,14 @@ def _table_parameter(name: str, description: str) -> FileParameter:
 class ILSVRCTask(luigi.Task):
     """A task of the build of one data set.
 
-    What it needs from the set-up is a parameter, so that a worker on another host builds the same. If the source is a
-    folder that holds label tables or checksums, these parameters have the paths of its files from the moment that a
-    task is made: on a host that does not see the folder, the task fails, and does not use the packaged tables.
+    Source, label tables and checksums are given to a command. Its tasks take them to the build's record, and to no
+    other host: whoever gets a task from the scheduler takes them from the record (`RECORDED`). So what the scheduler
+    remembers of an earlier command cannot build. If the source is a folder that holds label tables or checksums, these
+    parameters have the paths of its files from the moment that a task is made.
     """
+
+    resource: ClassVar[str] = ""
+    """The resource that bounds how many tasks of this kind run at once, on all hosts; see `luigi_support.resources`."""
 
     data_dir = AbsolutePathParameter(
         default=Path("."),
@@ -84,7 +91,7 @@ class ILSVRCTask(luigi.Task):
         description="a URL prefix or a folder that holds the archives under their official names",
     )
     checksums = FileParameter(
-        words=(OFFICIAL, NO_CHECKSUMS),
+        words=(OFFICIAL, NO_CHECKSUMS, RECORDED),
         default=OFFICIAL,
         config_path=setting("checksums"),
         significant=False,
@@ -148,6 +155,16 @@ class ILSVRCTask(luigi.Task):
             raise
         return _with_files_of_folder(values)
 
+    def to_str_params(self, only_significant: bool = False, only_public: bool = False) -> dict[str, str]:
+        """Return the parameters as Luigi sends them to the scheduler: with the build's record in place of a source."""
+        params: dict[str, str] = super().to_str_params(only_significant, only_public)
+        return {name: RECORDED if name in _IN_THE_RECORD else value for name, value in params.items()}
+
+    def process_resources(self) -> dict[str, int]:
+        """Return what the task takes of Luigi's resources, of those that the scheduler knows."""
+        given: dict[str, int] = super().process_resources()
+        return {**given, **(resources.of_one(self.resource) if self.resource else {})}
+
     @cached_property
     def paths(self) -> DataSetPaths:
         """Where the outputs of the build lie."""
@@ -164,7 +181,7 @@ class ILSVRCTask(luigi.Task):
     @cached_property
     def table_paths(self) -> dict[str, Path]:
         """The files of the label tables, by their official names; see `tables`."""
-        record = read_record(self.paths)
+        record = self.record()
         given = {
             UNIQUE_SYNSETS: self.unique_synsets,
             VALIDATION_SYNSET_LABELS: self.validation_synset_labels,
@@ -172,9 +189,18 @@ class ILSVRCTask(luigi.Task):
         }
         return {name: self._table_path(name, value, record) for name, value in given.items()}
 
+    def record(self) -> BuildRecord | None:
+        """Return the build's record; None if this task's command is the first one of which something is made.
+
+        Raises a `BuildRecordError` if it is damaged, or if this task was given nothing else and there is none.
+        """
+        if self.source == RECORDED:
+            return await_record(self.paths, visibility.patience())
+        return read_used_record(self.paths)
+
     def _table_path(self, name: str, given: str, record: BuildRecord | None) -> Path:
         packaged = PACKAGED_TABLES / name
-        if given != PACKAGED and (record is None or os.path.isfile(given)):
+        if given not in (PACKAGED, RECORDED) and (record is None or os.path.isfile(given)):
             return Path(given)
         if record is None or record.tables.get(name) == digest_of(packaged):
             return packaged
@@ -189,28 +215,43 @@ class ILSVRCTask(luigi.Task):
     def given_checksums(self) -> dict[str, str | None]:
         """Return the MD5 sum of each archive, by official name, by the checksums that were given; None if none was."""
         names = [archive.name for archive in ARCHIVES]
-        is_visible = os.path.isfile(self.checksums) or read_record(self.paths) is None
-        if self.checksums in (OFFICIAL, NO_CHECKSUMS) or not is_visible:
+        is_visible = os.path.isfile(self.checksums) or self.record() is None
+        if self.checksums in (OFFICIAL, NO_CHECKSUMS, RECORDED) or not is_visible:
             return dict.fromkeys(names)
         sums = read_checksums(self.checksums)
         return {name: sums.get(name) for name in names}
 
     def compare_with_record(self) -> None:
         """Raise a `BuildRecordError` if the build was begun with other tables or checksums."""
-        record = read_record(self.paths)
+        record = self.record()
         if record is not None:
             compare(self.paths, record, self.table_paths, self.given_checksums())
 
-    def begin_build(self) -> BuildRecord:
+    def begin_build(self, *, is_command: bool = False) -> BuildRecord:
         """Write down what the build is begun with, or compare it if that was done; see `build_record.begin`."""
+        record = self.record()
         archives = self.given_checksums()
-        if self.checksums == OFFICIAL and read_record(self.paths) is None:
+        if self.checksums == OFFICIAL and record is None:
             archives = {archive.name: archive.md5 for archive in ARCHIVES}
-        return begin(self.paths, self.table_paths, archives, self.source)
+        # A URL's query may be a signature.
+        source = without_secrets(self.source) if is_web_url(self.source) else self.source
+        if source == RECORDED:
+            assert record is not None
+            source = record.source
+        return begin(self.paths, self.table_paths, archives, source, is_command=is_command)
+
+    @cached_property
+    def origin(self) -> str:
+        """Where the archives come from: the source that was given, or that of the build's record."""
+        record = self.record() if self.source == RECORDED else None
+        return record.source if record else self.source
 
     def on_failure(self, exception: BaseException) -> Any:
         """Give the scheduler the message alone if a person can act on it."""
         return str(exception) if isinstance(exception, BuildError) else super().on_failure(exception)
+
+
+_IN_THE_RECORD = ("source", *_SUPPLIED_BY_FOLDER)
 
 
 def _with_files_of_folder(values: list[tuple[str, Any]]) -> list[tuple[str, Any]]:
@@ -224,114 +265,21 @@ def _with_files_of_folder(values: list[tuple[str, Any]]) -> list[tuple[str, Any]
     return [(name, supplied.get(name, value)) for name, value in values] if supplied else values
 
 
-processes.install(ILSVRCTask)
+build_worker.install(ILSVRCTask)
 
 
-class OutputTask(ILSVRCTask):
-    """A task with one output, which `make` writes under a temporary name."""
+class BuildTask(ILSVRCTask):
+    """A task that makes a part of the build, or all of it."""
 
-    def output(self) -> AtomicTarget | AtomicFolderTarget:
-        """Return the file or folder that the task makes."""
-        raise NotImplementedError
+    def deps(self) -> list[luigi.Task]:
+        """Return what is required; when a command schedules the first task of a build, write the build's record.
 
-    def make(self, path: Path, progress: Progress) -> Any:
-        """Write the output to `path`."""
-        raise NotImplementedError
-
-    def run(self) -> None:
-        """Make the output, unless another process has just done so."""
-        path = Path(self.output().path)
-        try:
-            with TaskProgress(self) as progress:
-                self.make_output(progress)
-        except OSError as error:
-            raise disk.explain_os_error(error, path) from error
-
-    def make_output(self, progress: Progress) -> None:
-        """Make and publish the output. Raises OSError."""
-        with self.output().temporary_path() as path:
-            self.make(Path(path), progress)
-
-
-class DataSetTask(OutputTask):
-    """A task whose output is part of the data set.
-
-    Beside the index stands a manifest of each output: what it holds, and what it was made from. It is there when the
-    output is. The first task of a build to run writes the build's record; each compares what it was given with that.
-    """
-
-    def make(self, path: Path, progress: Progress) -> Files | None:
-        """Write the output to `path`; return the entries of its files if that costs less than reading them again."""
-        raise NotImplementedError
-
-    def facts(self) -> dict[str, str]:
-        """Return the digests of archives and label tables that the output is made from, by their official names."""
-        raise NotImplementedError
-
-    def reads(self) -> "list[tuple[DataSetTask, tuple[str, ...]]]":
-        """Return the tasks whose outputs this one reads, and which files of them; none for an output that is a file."""
-        return []
-
-    def inputs(self) -> dict[str, str]:
-        """Return the digest of each thing that the output is made from, after checking what other tasks have made.
-
-        Raises
-        ------
-        ManifestError
-            As `checked_digest`.
+        Before the scheduler knows the task: a worker on another host may get it at once.
         """
-        digests = self.facts()
-        for task, names in self.reads():
-            digests |= task.checked_digest(*names)
-        return digests
-
-    def table_digests(self, *names: str) -> dict[str, str]:
-        """Return the SHA-256 of label tables, by their official names."""
-        return {name: digest_of(self.table_paths[name]) for name in names}
-
-    def checked_digest(self, *names: str) -> dict[str, str]:
-        """Return the digest of files of the output, by their path, after comparing them with its manifest.
-
-        Whoever reads the output calls this first.
-
-        Parameters
-        ----------
-        *names : str
-            Paths in the output; none if that is a file.
-
-        Raises
-        ------
-        ManifestError
-            If a file is not as it was written, or the manifest is missing or damaged; it says what to do.
-        """
-        output = Path(self.output().path)
-        return self.name_digest(check_as_written(output, names or [""], Path(self.manifest().path)))
-
-    def name_digest(self, files: Files) -> dict[str, str]:
-        """Return the digest of files of the output by its path, or by that of the file if there is one only."""
-        output = Path(self.output().path)
-        path = output / next(iter(files)) if len(files) == 1 else output
-        return {str(path.relative_to(self.data_dir)): Manifest(files).digest}
-
-    def relative_output(self) -> str:
-        """Return the output's path below the data directory."""
-        return str(Path(self.output().path).relative_to(self.data_dir))
-
-    def manifest(self) -> luigi.LocalTarget:
-        """Return the file that says what the output holds; see `storage.manifest`."""
-        return luigi.LocalTarget(self.paths.manifest(Path(self.output().path)))
-
-    def make_output(self, progress: Progress) -> None:
-        """Make and publish the output and its manifest, unless another process has just done so."""
-        self.begin_build()
-        target = self.output()
-        with output_lock(self.paths.lock(Path(target.path)), Path(target.path)):
-            if not target.exists():
-                with target.temporary_path() as temporary:
-                    inputs = self.inputs()
-                    files = self.make(Path(temporary), progress)
-                    self.write_manifest(Manifest(files or read_files(Path(temporary)), inputs, self.relative_output()))
-
-    def write_manifest(self, manifest: Manifest) -> None:
-        """Write the manifest of an output that is about to be published, in place of that of a former one."""
-        replace_file(Path(self.manifest().path), serialize_manifest(manifest))
+        required = super().deps()
+        if self.source != RECORDED and scheduling.is_first_of(self.data_dir):
+            try:
+                self.begin_build(is_command=True)
+            except OSError as error:
+                raise disk.explain_os_error(error, self.paths.build_record) from error
+        return required

@@ -37,17 +37,19 @@ from luigi_ilsvrc.download.partial_file import allocated_bytes
 from luigi_ilsvrc.errors import BuildError
 from luigi_ilsvrc.storage import disk
 from luigi_ilsvrc.storage.digests import md5_of_file
-from luigi_ilsvrc.tasks.base import NO_CHECKSUMS, OFFICIAL, ILSVRCTask
+from luigi_ilsvrc.tasks.base import NO_CHECKSUMS, OFFICIAL, BuildTask
+from luigi_ilsvrc.tasks.luigi_support import resources
 from luigi_ilsvrc.tasks.luigi_support.task_progress import TaskProgress
 from luigi_ilsvrc.tasks.parameters import SECTION, IntegerParameter, SecondsParameter, setting
 
 logger = logging.getLogger("luigi-interface")
 
 
-class DownloadTask(ILSVRCTask):
+class DownloadTask(BuildTask):
     """Downloads one archive over HTTP; or takes it from a folder, by hard link if that is possible, else by copy."""
 
     archive: ClassVar[Archive]
+    resource = resources.DOWNLOAD
     worker_timeout = 0
     """A download takes the time it takes: it has time-outs of its own."""
 
@@ -109,7 +111,7 @@ class DownloadTask(ILSVRCTask):
         for path in (self.output().path, self._local_path):
             if os.path.isfile(path):
                 return os.path.getsize(path)
-        return self.archive.size if self.source == SOURCE else None
+        return self.archive.size if self.origin == SOURCE else None
 
     def size_to_come(self) -> int:
         """Return how many bytes the archive will take on the disk, at least, beyond those it has there."""
@@ -120,7 +122,7 @@ class DownloadTask(ILSVRCTask):
 
     @property
     def _local_path(self) -> str:
-        return os.path.join(self.source, self.archive.name)
+        return os.path.join(self.origin, self.archive.name)
 
     def _may_be_linked(self, path: Path) -> bool:
         return os.stat(self._local_path).st_dev == disk.nearest_folder(path).stat().st_dev
@@ -134,7 +136,12 @@ class DownloadTask(ILSVRCTask):
         return self.paths.quarantine(self.archive)
 
     def run(self) -> None:
-        """Download, resume or link the archive, and verify it; verify one that somebody has put there."""
+        """Download, resume or link the archive, and verify it; verify one that somebody has put there.
+
+        Does nothing if another process has done so: a scheduler that was restarted may give out what is complete.
+        """
+        if self.complete():
+            return
         path = Path(self.output().path)
         try:
             expected = self._expected_md5(self.begin_build())
@@ -148,7 +155,7 @@ class DownloadTask(ILSVRCTask):
     def _download(self, expected: str | None, progress: TaskProgress) -> str:
         path = Path(self.output().path)
         download(
-            self.source,
+            self.origin,
             self.archive.name,
             path,
             md5=expected,
@@ -202,7 +209,7 @@ class DownloadTask(ILSVRCTask):
 
     def _credentials(self) -> Credentials | None:
         return find_credentials(
-            self.source,
+            self.origin,
             os.environ.get(USERNAME_VARIABLE) or _configured("username"),
             os.environ.get(ACCESS_KEY_VARIABLE) or _configured("access_key"),
         )

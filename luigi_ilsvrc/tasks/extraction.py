@@ -12,10 +12,12 @@ from luigi_ilsvrc.layouts.reader import ImageReader
 from luigi_ilsvrc.layouts.table import Layout, layout_of_annotations
 from luigi_ilsvrc.progress import Progress
 from luigi_ilsvrc.storage.manifest import Files
-from luigi_ilsvrc.tasks.base import DataSetTask, ILSVRCTask
+from luigi_ilsvrc.tasks.base import BuildTask
 from luigi_ilsvrc.tasks.downloads import DownloadBoundingBoxes
 from luigi_ilsvrc.tasks.indexing import IndexTrain, IndexValidation, archive_if_needed
+from luigi_ilsvrc.tasks.luigi_support import resources
 from luigi_ilsvrc.tasks.luigi_support.targets import AtomicFolderTarget
+from luigi_ilsvrc.tasks.outputs import DataSetTask
 from luigi_ilsvrc.tasks.parameters import ParameterError, SynsetParameter
 
 
@@ -24,6 +26,7 @@ class ExtractTrainPerSynset(DataSetTask):
 
     synset = SynsetParameter(description="such as n01440764")
     priority = 20
+    resource = resources.EXTRACT
 
     def requires(self) -> Iterator[luigi.Task]:
         """Require the index, and the archive if it has been deleted.
@@ -54,7 +57,7 @@ class ExtractTrainPerSynset(DataSetTask):
             return extract_synset(reader, images, path, progress)
 
 
-class TrainImages(ILSVRCTask, luigi.WrapperTask):
+class TrainImages(BuildTask, luigi.WrapperTask):
     """All training images, in class folders."""
 
     def requires(self) -> list[ExtractTrainPerSynset]:
@@ -66,6 +69,7 @@ class SortValidation(DataSetTask):
     """Extracts the validation images, straight into class folders."""
 
     priority = 30
+    resource = resources.EXTRACT
 
     def requires(self) -> Iterator[luigi.Task]:
         """Require the index, and the archive if it has been deleted."""
@@ -113,6 +117,7 @@ class ExtractBoundingBoxes(AnnotationTask):
     """Extracts the annotations, one XML file an image."""
 
     priority = 10
+    resource = resources.EXTRACT
 
     def output(self) -> AtomicFolderTarget:
         """Return the folder of class folders."""

@@ -13,9 +13,10 @@ from luigi_ilsvrc.layouts import table as layouts
 from luigi_ilsvrc.layouts.counts import check_images
 from luigi_ilsvrc.layouts.index import index_file, write_index
 from luigi_ilsvrc.progress import Progress
-from luigi_ilsvrc.tasks.base import DataSetTask, ILSVRCTask
+from luigi_ilsvrc.tasks.base import ILSVRCTask
 from luigi_ilsvrc.tasks.downloads import DownloadTask, DownloadTrain, DownloadValidation
 from luigi_ilsvrc.tasks.luigi_support.targets import AtomicFolderTarget
+from luigi_ilsvrc.tasks.outputs import DataSetTask
 
 logger = logging.getLogger("luigi-interface")
 

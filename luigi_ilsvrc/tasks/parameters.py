@@ -11,12 +11,13 @@ import re
 from collections.abc import Collection
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 import luigi
 from luigi.parameter import ConfigPath
+from luigi.task_register import TaskClassException
 
 from luigi_ilsvrc.dataset.splits import SPLITS
 from luigi_ilsvrc.dataset.synsets import SYNSET
@@ -30,11 +31,17 @@ SECTION = "ilsvrc"
 
 NO_FORMATS = "none"
 
+RECORDED = "recorded"
+"""In place of a source, a table or checksums: those that the build's record has."""
+
 _settings = {"username", "access_key"}
 
 
-class ParameterError(BuildError):
-    """A parameter has a value that makes no sense, or is missing."""
+class ParameterError(BuildError, TaskClassException):
+    """A parameter has a value that makes no sense, or is missing.
+
+    For a worker that gets such a task from the scheduler, it is one that cannot be loaded.
+    """
 
 
 def setting(name: str) -> ConfigPath:
@@ -126,21 +133,36 @@ class IntegerParameter(CheckedParameter, luigi.IntParameter):
         return number
 
 
-class SecondsParameter(CheckedParameter, luigi.FloatParameter):
-    """A number of seconds above 0."""
+class _TimeParameter(CheckedParameter, luigi.FloatParameter):
+    _unit: ClassVar[str]
+    _is_zero_allowed: ClassVar[bool]
 
     def parse(self, x: str) -> float:
         """Return the number; raises `ParameterError` if it is none."""
         try:
             return float(x)
         except ValueError as error:
-            raise self.invalid(f"{x!r} is not a number of seconds") from error
+            raise self.invalid(f"{x!r} is not a number of {self._unit}") from error
 
     def normalize(self, x: Any) -> float:
-        """Return the number; raises `ParameterError` if it is none, or not above 0."""
-        if isinstance(x, bool) or not isinstance(x, (int, float)) or not math.isfinite(x) or x <= 0:
-            raise self.invalid(f"{x!r} is not a number of seconds above 0")
+        """Return the number; raises `ParameterError` if it is none, or too small."""
+        is_number = isinstance(x, (int, float)) and not isinstance(x, bool) and math.isfinite(x)
+        if not is_number or x < 0 or (x == 0 and not self._is_zero_allowed):
+            least = "of at least 0" if self._is_zero_allowed else "above 0"
+            raise self.invalid(f"{x!r} is not a number of {self._unit} {least}")
         return float(x)
+
+
+class SecondsParameter(_TimeParameter):
+    """A number of seconds above 0."""
+
+    _unit, _is_zero_allowed = "seconds", False
+
+
+class MinutesParameter(_TimeParameter):
+    """A number of minutes; 0 for no limit."""
+
+    _unit, _is_zero_allowed = "minutes", True
 
 
 class SwitchParameter(CheckedParameter, luigi.BoolParameter):
@@ -274,7 +296,7 @@ class FileParameter(CheckedParameter, luigi.Parameter[str]):
 
 
 class SourceParameter(CheckedParameter, luigi.Parameter[str]):
-    """A URL prefix, or the path of a folder, made absolute."""
+    """A URL prefix, or the path of a folder, made absolute; or `RECORDED`."""
 
     def normalize(self, x: Any) -> str:
         """Return the URL without a final slash, or the absolute path.
@@ -283,6 +305,8 @@ class SourceParameter(CheckedParameter, luigi.Parameter[str]):
         and shown.
         """
         source = str(x)
+        if source == RECORDED:
+            return source
         if "://" not in source:
             if not isinstance(x, (str, Path)) or not source or "\0" in source:
                 raise self.invalid(f"{source!r} is not a URL or the path of a folder")

@@ -17,10 +17,12 @@ from luigi_ilsvrc.formats.table import FORMATS, Format
 from luigi_ilsvrc.layouts.reader import ImageReader
 from luigi_ilsvrc.progress import Progress
 from luigi_ilsvrc.storage.manifest import Files
-from luigi_ilsvrc.tasks.base import DataSetTask, ILSVRCTask, OutputTask
+from luigi_ilsvrc.tasks.base import BuildTask, ILSVRCTask
 from luigi_ilsvrc.tasks.bounding_boxes import BoundingBoxCSV
 from luigi_ilsvrc.tasks.indexing import INDEX_TASKS, archive_if_needed
+from luigi_ilsvrc.tasks.luigi_support import resources
 from luigi_ilsvrc.tasks.luigi_support.targets import AtomicFolderTarget, AtomicTarget
+from luigi_ilsvrc.tasks.outputs import DataSetTask, OutputTask
 from luigi_ilsvrc.tasks.parameters import (
     FormatsParameter,
     IntegerParameter,
@@ -72,6 +74,7 @@ class ShardTask(SplitTask, DataSetTask):
     format_name: ClassVar[str]
     shard = IntegerParameter(minimum=0, description="the number of the shard, from 0")
     priority = 40
+    resource = resources.SHARD
 
     @classmethod
     def record_format(cls) -> Format:
@@ -165,7 +168,7 @@ class FormatsTask(ShardCounts):
         return [self.clone(all_shards_of(name)) for name in self.formats]
 
 
-class AllShards(ShardCounts, luigi.WrapperTask):
+class AllShards(ShardCounts, BuildTask, luigi.WrapperTask):
     """All shards of both splits in one format."""
 
     shard_task: ClassVar[type[ShardTask]]

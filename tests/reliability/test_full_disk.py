@@ -8,8 +8,8 @@ import pytest
 import luigi_ilsvrc
 from luigi_ilsvrc.dataset.archives import TRAIN_ARCHIVE, VALIDATION_ARCHIVE
 from luigi_ilsvrc.storage.disk import DiskError
-from luigi_ilsvrc.tasks.base import DataSetTask
 from luigi_ilsvrc.tasks.disk_space import bytes_needed
+from luigi_ilsvrc.tasks.outputs import DataSetTask
 from tests.reliability.kill import leftovers
 from tests.support.disks import mounted, remount
 from tests.support.running import SHARDS, contents, luigi

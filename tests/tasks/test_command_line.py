@@ -322,7 +322,7 @@ def test_a_shard_that_does_not_exist_is_refused(ilsvrc: Path, data_dir: Path) ->
 
 def test_a_data_dir_that_cannot_be_written_is_named(ilsvrc: Path) -> None:
     status, output = luigi("DownloadBoundingBoxes", "--data-dir", "/proc/nowhere", "--source", ilsvrc)
-    assert status == 30
+    assert status == 35
     assert "/proc/nowhere" in the_error(output)
 
 

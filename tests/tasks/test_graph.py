@@ -75,13 +75,21 @@ def test_where_the_archives_come_from_is_not_part_of_a_tasks_identity(tmp_path: 
     assert one.task_id == other.task_id
 
 
-def test_a_task_travels_to_another_host_with_all_that_it_needs(build: BuildAll, ilsvrc: Path) -> None:
+def test_on_another_host_a_task_takes_source_and_tables_from_the_builds_record(build: BuildAll, ilsvrc: Path) -> None:
     index = build.clone(IndexTrain)
+    index.begin_build(is_command=True)
     loaded = IndexTrain.from_str_params(index.to_str_params())
     assert loaded.data_dir == build.data_dir
-    assert loaded.source == build.source
-    assert loaded.checksums == str(ilsvrc / "MD5SUMS")
-    assert loaded.unique_synsets == str(ilsvrc / "unique_synsets.txt")
+    assert loaded.origin == build.source
+    assert [path.read_bytes() for path in loaded.table_paths.values()] == [
+        (ilsvrc / name).read_bytes() for name in loaded.table_paths
+    ]
+    assert loaded.clone(DownloadTrain).md5() == build.clone(DownloadTrain).md5()
+
+
+def test_the_scheduler_gets_no_source_and_no_table(build: BuildAll, ilsvrc: Path) -> None:
+    sent = [value for task in all_tasks(build) for value in task.to_str_params().values()]  # type: ignore[attr-defined]
+    assert not [value for value in sent if str(ilsvrc) in value]
 
 
 def test_the_web_view_shows_what_tells_tasks_apart_and_nothing_else(build: BuildAll) -> None:

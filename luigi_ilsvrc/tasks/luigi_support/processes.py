@@ -1,27 +1,12 @@
-"""How a worker runs the tasks of a build in processes of their own, and how these end.
+"""A child process of a worker that runs one task, and how it ends."""
 
-Luigi has no place to say so: the class of its worker and of its processes cannot be chosen from the command line.
-`install` therefore extends three methods of its worker, for the tasks of one class.
-"""
-
-import functools
-import multiprocessing
 import signal
 import sys
-from typing import Any
 
-import luigi
-from luigi.worker import ContextManagedTaskProcess, DequeQueue, Worker
+from luigi.worker import ContextManagedTaskProcess, DequeQueue
 
-from luigi_ilsvrc.tasks.luigi_support.interrupts import (
-    has_scheduled,
-    interrupts_deferred,
-    keep_interrupts,
-    release_log_locks,
-    say_that_work_is_kept,
-)
+from luigi_ilsvrc.tasks.luigi_support.interrupts import interrupts_deferred
 from luigi_ilsvrc.tasks.luigi_support.parent_death import die_with_worker
-from luigi_ilsvrc.tasks.luigi_support.result_queue import use_result_queue
 
 INTERRUPTED = 128 + signal.SIGINT
 """Exit status of a child that ended because of Ctrl-C, as shells have it."""
@@ -64,41 +49,3 @@ class BuildProcess(ContextManagedTaskProcess):
         # Luigi would report a result without a status, for which the scheduler keeps the task as running.
         self.result_queue = DequeQueue()
         raise KeyboardInterrupt
-
-
-def install(task_class: type[luigi.Task]) -> None:
-    """Let Luigi's workers run the tasks of a class in `BuildProcess`, and report them on a `ResultQueue`.
-
-    A worker that runs no such task does as before; one that also runs others reports these on the new queue too. To be
-    called once for a class.
-    """
-    run, create, leave = Worker.run, Worker._create_task_process, Worker.__exit__
-
-    @functools.wraps(run)
-    def run_worker(worker: Worker) -> Any:
-        if has_scheduled(worker, task_class):
-            use_result_queue(worker)
-        return run(worker)
-
-    @functools.wraps(create)
-    def create_task_process(worker: Worker, task: luigi.Task) -> multiprocessing.Process:
-        if not isinstance(task, task_class):
-            return create(worker, task)
-        # A worker may get tasks from the scheduler that it has not scheduled.
-        use_result_queue(worker)
-        keep_interrupts()
-        process = create(worker, task)
-        if type(process) is ContextManagedTaskProcess and process.use_multiprocessing:
-            # Luigi's method names its class: it takes no other one.
-            process.__class__ = BuildProcess
-        return process
-
-    @functools.wraps(leave)
-    def leave_worker(worker: Worker, kind: Any, error: BaseException | None, traceback: Any) -> Any:
-        if isinstance(error, KeyboardInterrupt):
-            release_log_locks()
-        return leave(worker, kind, error, traceback)
-
-    for method in (run_worker, create_task_process, leave_worker):
-        setattr(Worker, method.__name__, method)
-    say_that_work_is_kept(task_class)

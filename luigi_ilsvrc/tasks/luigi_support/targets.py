@@ -6,10 +6,18 @@ from pathlib import Path
 
 import luigi
 
-from luigi_ilsvrc.storage import publish
+from luigi_ilsvrc.storage import publish, visibility
 
 
-class AtomicTarget(luigi.LocalTarget):
+class _OutputTarget(luigi.LocalTarget):
+    """An output on a file system that other hosts may write to, too."""
+
+    def exists(self) -> bool:
+        """Tell whether it is there; its folder is looked up afresh before it counts as missing."""
+        return visibility.exists(Path(self.path))
+
+
+class AtomicTarget(_OutputTarget):
     """A file that appears under its name when it is complete."""
 
     @contextmanager
@@ -19,7 +27,7 @@ class AtomicTarget(luigi.LocalTarget):
             yield str(path)
 
 
-class AtomicFolderTarget(luigi.LocalTarget):
+class AtomicFolderTarget(_OutputTarget):
     """A folder that appears under its name, with all that is in it, when it is complete."""
 
     @contextmanager

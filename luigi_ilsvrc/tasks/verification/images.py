@@ -26,10 +26,11 @@ from luigi_ilsvrc.storage.manifest import (
     serialize_manifest,
 )
 from luigi_ilsvrc.storage.publish import replace_file
-from luigi_ilsvrc.tasks.base import DataSetTask, ILSVRCTask
+from luigi_ilsvrc.tasks.base import ILSVRCTask
 from luigi_ilsvrc.tasks.downloads import DOWNLOADS, DownloadTask
 from luigi_ilsvrc.tasks.extraction import ExtractTrainPerSynset, SortValidation
 from luigi_ilsvrc.tasks.indexing import INDEX_TASKS
+from luigi_ilsvrc.tasks.outputs import DataSetTask
 from luigi_ilsvrc.tasks.parameters import ChoiceParameter, SynsetParameter
 from luigi_ilsvrc.tasks.verification.parts import Verified, VerifyPart, command_line
 

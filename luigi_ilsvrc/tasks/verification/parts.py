@@ -25,8 +25,8 @@ from luigi_ilsvrc.storage.manifest import (
     serialize_manifest,
 )
 from luigi_ilsvrc.storage.publish import replace_file
-from luigi_ilsvrc.tasks.base import DataSetTask, OutputTask
 from luigi_ilsvrc.tasks.luigi_support.targets import AtomicTarget
+from luigi_ilsvrc.tasks.outputs import DataSetTask, OutputTask
 from luigi_ilsvrc.tasks.parameters import DateParameter, PartParameter, option
 from luigi_ilsvrc.verify.files import Examine, examine_nothing, verify_files
 

@@ -30,11 +30,11 @@ from luigi_ilsvrc.storage.manifest import (
     read_manifest,
 )
 from luigi_ilsvrc.storage.publish import new_file, new_folder
-from luigi_ilsvrc.tasks.base import DataSetTask
 from luigi_ilsvrc.tasks.bounding_boxes import BoundingBoxCSV
 from luigi_ilsvrc.tasks.downloads import DownloadBoundingBoxes
 from luigi_ilsvrc.tasks.extraction import ExtractBoundingBoxes
 from luigi_ilsvrc.tasks.indexing import INDEX_TASKS
+from luigi_ilsvrc.tasks.outputs import DataSetTask
 from luigi_ilsvrc.tasks.parameters import ChoiceParameter, IntegerParameter, split_parameter
 from luigi_ilsvrc.tasks.shards import FormatsTask, PlanShards, ShardTask, SplitTask, all_shards_of
 from luigi_ilsvrc.tasks.verification.images import SUSPECT, VerifyArchive, image_entries, is_suspect, reference_index

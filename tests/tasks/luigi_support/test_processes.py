@@ -14,7 +14,7 @@ import luigi
 import pytest
 from luigi.worker import ContextManagedTaskProcess, Worker
 
-from luigi_ilsvrc.tasks.luigi_support import processes
+from luigi_ilsvrc.tasks.luigi_support import build_worker
 from luigi_ilsvrc.tasks.luigi_support.processes import BuildProcess
 from luigi_ilsvrc.tasks.luigi_support.result_queue import ResultQueue
 from tests.reliability.kill_children import TinyBuild
@@ -112,7 +112,7 @@ class Sleeper(luigi.Task):
         Path(self.directory, f"{self.number}.done").touch()
 
 
-processes.install(Sleeper)
+build_worker.install(Sleeper)
 
 
 @pytest.fixture(params=["fork", "spawn", "forkserver"])

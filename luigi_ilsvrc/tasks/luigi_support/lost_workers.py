@@ -1,0 +1,101 @@
+"""Tasks that the scheduler takes for running, though their worker was killed or its host is gone.
+
+luigid itself gives such tasks out again when the worker has been silent for ``worker_disconnect_delay`` seconds, it has
+looked (once a minute), ``retry_delay`` seconds have passed (900 by default), and it has looked again.
+"""
+
+import json
+import logging
+import socket
+import threading
+import time
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from luigi.rpc import RPCError
+from luigi.worker import Worker, _get_retry_policy_dict, fork_lock
+
+from luigi_ilsvrc.storage.temporary import is_running
+from luigi_ilsvrc.tasks.luigi_support.scheduler_link import is_remote, without_retries
+
+LOST_AFTER = 60.0
+"""Seconds without a sign of life after which a worker counts as lost; workers give one each second."""
+
+_LOST_AFTER_DEATH = 5.0
+"""The same, if there is no such process on this host any more."""
+
+_INTERVAL = 2.0
+
+logger = logging.getLogger("luigi-interface")
+
+
+class LostWorkerWatch:
+    """Looks from a thread for workers that are lost, and lets the scheduler give their tasks out again.
+
+    Parameters
+    ----------
+    worker : Worker
+        Only tasks that it has scheduled are given out again.
+    """
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+        self._scheduler = without_retries(worker._scheduler)
+        self._last_signs: dict[str, tuple[Any, float]] = {}
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> "LostWorkerWatch":
+        if is_remote(self._worker._scheduler):
+            self._thread.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._end.set()
+
+    def _watch(self) -> None:
+        while not self._end.wait(_INTERVAL):
+            try:
+                # As Luigi's own thread does: no process may be forked while a host's name is looked up.
+                with fork_lock:
+                    self.look()
+            except (RPCError, OSError, ValueError) as error:
+                logger.debug("cannot look for lost workers: %s", error)
+
+    def look(self) -> None:
+        """Ask the scheduler for its workers, and give out again what the lost ones were running."""
+        now = time.monotonic()
+        workers = [worker for worker in self._scheduler.worker_list() if worker["name"] != self._worker._id]
+        signs = {worker["name"]: worker["last_active"] for worker in workers}
+        self._last_signs = {name: self._since(name, sign, now) for name, sign in signs.items()}
+        for worker in workers:
+            ours = worker["running"].keys() & self._worker._scheduled_tasks.keys()
+            if ours and self._is_lost(worker, now):
+                self._give_out_again(worker, ours)
+
+    def _since(self, name: str, sign: Any, now: float) -> tuple[Any, float]:
+        """Return the last sign of life, and since when it is the last one by the clock of this host."""
+        previous = self._last_signs.get(name)
+        return previous if previous is not None and previous[0] == sign else (sign, now)
+
+    def _is_lost(self, worker: Mapping[str, Any], now: float) -> bool:
+        silence = now - self._last_signs[worker["name"]][1]
+        pid = worker.get("pid")
+        is_dead = worker.get("host") == socket.gethostname() and isinstance(pid, int) and not is_running(pid)
+        return silence > (_LOST_AFTER_DEATH if is_dead else LOST_AFTER)
+
+    def _give_out_again(self, worker: Mapping[str, Any], task_ids: Collection[str]) -> None:
+        for task_id in sorted(task_ids):
+            logger.warning("%s was run by %s, which is gone: it is given out again", task_id, worker["name"])
+            # In its name: the scheduler lets nobody else change the status of what it runs.
+            self._scheduler.add_task(
+                worker=worker["name"],
+                task_id=task_id,
+                status="FAILED",
+                expl=json.dumps("the worker that ran it is gone"),
+                resources=worker["running"][task_id]["resources"],
+                priority=worker["running"][task_id]["priority"],
+                assistant=True,
+                retry_policy_dict=_get_retry_policy_dict(self._worker._scheduled_tasks[task_id]),
+            )
+            self._scheduler.forgive_failures(task_id=task_id)

@@ -1,0 +1,137 @@
+"""The connection to luigid: what may wait for it, what may not, and what is said if it does not answer."""
+
+import copy
+import functools
+import logging
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import luigi
+from luigi.rpc import RemoteScheduler, RPCError
+from luigi.worker import TaskStatusReporter
+from tenacity import RetryCallState, Retrying, stop_after_delay, stop_never, wait_fixed
+
+from luigi_ilsvrc.errors import BuildError
+
+_QUICK_SECONDS = 5.0
+"""How long a call may take that nothing depends on."""
+
+_IDLE_SECONDS = 10.0
+_ASK_AGAIN = 2.0
+_LUIGIS_SETTINGS = ("rpc-retry-attempts", "rpc-retry-wait")
+
+logger = logging.getLogger("luigi-interface")
+
+
+class SchedulerAwayError(BuildError):
+    """luigid did not answer for as long as Luigi's configuration says."""
+
+
+def away_error(scheduler: Any) -> SchedulerAwayError:
+    """Return the error to raise if the scheduler does not answer."""
+    return SchedulerAwayError(
+        f"the scheduler at {scheduler._url} does not answer: start luigid there, or give its address with "
+        "--scheduler-host and --scheduler-port, or add --local-scheduler, and run the same command again; what is "
+        "complete and what is downloaded are kept"
+    )
+
+
+def is_remote(scheduler: Any) -> bool:
+    """Tell whether a scheduler is a luigid, which other workers may use too."""
+    return isinstance(scheduler, RemoteScheduler)
+
+
+def without_retries(scheduler: Any) -> Any:
+    """Return a connection of its own to the same scheduler that gives up at once; a local scheduler as it is.
+
+    Luigi's own waits after each failure ([core] rpc-retry-wait), and then raises.
+    """
+    if not is_remote(scheduler):
+        return scheduler
+    quick = copy.copy(scheduler)
+    vars(quick).pop("_get_retryer", None)
+    quick._rpc_retry_attempts = 1
+    quick._rpc_log_retries = False
+    quick._connect_timeout = min(scheduler._connect_timeout, _QUICK_SECONDS)
+    quick._fetcher = type(scheduler._fetcher)()
+    return quick
+
+
+def wait_for(scheduler: Any, seconds: float) -> None:
+    """Let a connection wait for its scheduler if that is away, and say so once; a local scheduler never is.
+
+    Luigi's own settings count if they are given ([core] rpc-retry-attempts, rpc-retry-wait).
+
+    Parameters
+    ----------
+    scheduler : RemoteScheduler or Scheduler
+        The connection.
+    seconds : float
+        How long it waits until it raises RPCError; 0 for ever.
+    """
+    config = luigi.configuration.get_config()
+    if is_remote(scheduler) and all(config.get("core", name, None) is None for name in _LUIGIS_SETTINGS):
+        scheduler._get_retryer = functools.partial(_retryer, scheduler._url, seconds)
+
+
+def _retryer(url: str, seconds: float) -> Retrying:
+    def say(state: RetryCallState) -> None:
+        if state.attempt_number == 1:
+            logger.warning("the scheduler at %s does not answer: waiting for it", url)
+
+    stop = stop_after_delay(seconds) if seconds else stop_never
+    return Retrying(wait=wait_fixed(_ASK_AGAIN), stop=stop, reraise=True, after=say)
+
+
+class BackgroundReporter(TaskStatusReporter):
+    """Tells the scheduler of a task's progress from a thread: the task neither waits for that nor fails by it.
+
+    Of each kind of report, the newest alone is sent. What is not sent when the task ends is dropped.
+    """
+
+    def __init__(self, original: TaskStatusReporter) -> None:
+        super().__init__(
+            without_retries(original._scheduler), original._task_id, original._worker_id, original.scheduler_messages
+        )
+        self._waiting: dict[str, Callable[[], Any]] = {}
+        self._changed: threading.Condition | None = None
+        self._is_sending = False
+
+    def update_tracking_url(self, tracking_url: str) -> None:
+        """Report the address of a page about the task."""
+        self._report("tracking_url", functools.partial(super().update_tracking_url, tracking_url))
+
+    def update_status_message(self, message: str) -> None:
+        """Report a line about the task."""
+        self._report("status_message", functools.partial(super().update_status_message, message))
+
+    def update_progress_percentage(self, percentage: int) -> None:
+        """Report how much of the task is done, 0 to 100."""
+        self._report("progress_percentage", functools.partial(super().update_progress_percentage, percentage))
+
+    def _report(self, kind: str, send: Callable[[], Any]) -> None:
+        if not is_remote(self._scheduler):
+            send()
+            return
+        if self._changed is None:
+            # Here, in the process of the task: what the worker makes may be pickled, or be forked while it is locked.
+            self._changed = threading.Condition()
+        with self._changed:
+            self._waiting[kind] = send
+            self._changed.notify()
+            if not self._is_sending:
+                self._is_sending = True
+                threading.Thread(target=self._send_all, args=[self._changed], daemon=True).start()
+
+    def _send_all(self, changed: threading.Condition) -> None:
+        while True:
+            with changed:
+                if not changed.wait_for(lambda: self._waiting, _IDLE_SECONDS):
+                    self._is_sending = False
+                    return
+                _, send = self._waiting.popitem()
+            try:
+                send()
+            except (RPCError, OSError, ValueError) as error:
+                logger.debug("cannot report progress: %s", error)
