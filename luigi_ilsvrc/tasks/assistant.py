@@ -19,7 +19,7 @@ from luigi.worker import GetWorkResponse, Worker
 
 from luigi_ilsvrc.tasks.downloads import DownloadTask
 from luigi_ilsvrc.tasks.luigi_support import logs
-from luigi_ilsvrc.tasks.luigi_support.scheduler_link import away_error, logger, wait_for
+from luigi_ilsvrc.tasks.luigi_support.scheduler_link import away_error, logger, ping_without_retries, wait_for
 from luigi_ilsvrc.tasks.parameters import MinutesParameter, setting
 
 _PAUSE = 10.0
@@ -69,6 +69,11 @@ class AssistantWorker(Worker):
         )
         self._idle_seconds = idle_seconds
         self._pause, self._pauses_until = _PAUSE, 0.0
+
+    def __enter__(self) -> "AssistantWorker":
+        super().__enter__()
+        ping_without_retries(self)
+        return self
 
     def run(self) -> Any:
         """Run tasks until there have been none for some time, or the scheduler is away for so long."""

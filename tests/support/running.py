@@ -79,11 +79,12 @@ def http_server(directory: Path) -> Iterator[str]:
 
 
 @contextmanager
-def luigid(directory: Path) -> Iterator[int]:
-    """Run a central scheduler on loopback, its state in a folder; yield its port."""
-    with closing(socket.socket()) as free:
-        free.bind(("127.0.0.1", 0))
-        port = int(free.getsockname()[1])
+def luigid(directory: Path, port: int | None = None) -> Iterator[int]:
+    """Run a central scheduler on loopback, its state in a folder; yield its port, by default a free one."""
+    if port is None:
+        with closing(socket.socket()) as free:
+            free.bind(("127.0.0.1", 0))
+            port = int(free.getsockname()[1])
     process = subprocess.Popen(
         [
             *(sys.executable, "-c", "import luigi.cmdline; luigi.cmdline.luigid()"),

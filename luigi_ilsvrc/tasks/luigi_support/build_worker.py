@@ -36,8 +36,8 @@ from luigi_ilsvrc.tasks.luigi_support.scheduler_link import (
     away_error,
     is_remote,
     logger,
+    ping_without_retries,
     wait_for,
-    without_retries,
 )
 from luigi_ilsvrc.tasks.luigi_support.scheduling import scheduling
 
@@ -147,10 +147,7 @@ class _Hooks:
 
 def _prepare(worker: Worker) -> None:
     use_result_queue(worker)
-    thread = getattr(worker, "_keep_alive_thread", None)
-    if thread is not None and thread._scheduler is worker._scheduler:
-        # A call that is repeated for minutes would keep the worker from starting tasks, and from ending.
-        thread._scheduler = without_retries(worker._scheduler)
+    ping_without_retries(worker)
 
 
 def _finish(worker: Worker) -> None:

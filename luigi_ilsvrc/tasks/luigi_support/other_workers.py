@@ -96,7 +96,8 @@ def _is_complete(worker: Worker, first: luigi.Task) -> bool:
 def say_what_others_failed(worker: Worker) -> None:
     """Log why tasks of a command have failed that other workers have run."""
     own = {task.task_id for task, status, _ in worker._add_task_history if status == "FAILED"}
-    for task_id in worker._scheduler.task_list("FAILED", "", limit=False):
+    failed = [*worker._scheduler.task_list("FAILED", "", limit=False)]
+    for task_id in [*failed, *worker._scheduler.task_list("DISABLED", "", limit=False)]:
         if task_id in worker._scheduled_tasks and task_id not in own:
             error = worker._scheduler.fetch_error(task_id)["error"]
             logger.error("%s has failed on another worker: %s", task_id, _as_text(error))

@@ -9,7 +9,7 @@ from typing import Any
 
 import luigi
 from luigi.rpc import RemoteScheduler, RPCError
-from luigi.worker import TaskStatusReporter
+from luigi.worker import TaskStatusReporter, Worker
 from tenacity import RetryCallState, Retrying, stop_after_delay, stop_never, wait_fixed
 
 from luigi_ilsvrc.errors import BuildError
@@ -56,6 +56,25 @@ def without_retries(scheduler: Any) -> Any:
     quick._connect_timeout = min(scheduler._connect_timeout, _QUICK_SECONDS)
     quick._fetcher = type(scheduler._fetcher)()
     return quick
+
+
+def ping_without_retries(worker: Worker) -> None:
+    """Let the thread in which a worker gives signs of life give up at once, and say nothing, if luigid is away.
+
+    A call that is repeated for minutes would keep the worker from starting tasks, and from ending.
+    """
+    thread = getattr(worker, "_keep_alive_thread", None)
+    if thread is not None and thread._scheduler is worker._scheduler and is_remote(worker._scheduler):
+        thread._scheduler = without_retries(worker._scheduler)
+        thread._scheduler.ping = functools.partial(_ping, thread._scheduler.ping)
+
+
+def _ping(ping: Callable[..., Any], **arguments: Any) -> Any:
+    try:
+        return ping(**arguments)
+    except (RPCError, OSError, ValueError) as error:
+        logger.debug("no answer to a sign of life: %s", error)
+        return None
 
 
 def wait_for(scheduler: Any, seconds: float) -> None:

@@ -1,0 +1,336 @@
+"""Builds that several workers share through one luigid."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.reliability.kill import differences
+from tests.support.running import PROJECT, SHARDS, contents, luigi, luigid, start_luigi
+
+pytestmark = pytest.mark.slow
+
+OURS: Path = PROJECT / "luigi.cfg"
+
+
+@pytest.fixture
+def port(tmp_path: Path) -> Iterator[int]:
+    """The port of a luigid."""
+    with luigid(tmp_path) as port:
+        yield port
+
+
+def address(port: int) -> tuple[object, ...]:
+    return ("--scheduler-host", "127.0.0.1", "--scheduler-port", port)
+
+
+def start_main(port: int, data_dir: Path, source: object, *options: object, **more: object) -> subprocess.Popen[str]:
+    given = ("--data-dir", data_dir, "--source", source, *SHARDS, *address(port), *options)
+    return start_luigi("BuildAll", *given, **more)  # type: ignore[arg-type]
+
+
+def start_assistant(port: int, *options: object, config: Path | None = None) -> subprocess.Popen[str]:
+    """Start an assistant, without any configuration of ours and without an account."""
+    settings = {"LUIGI_CONFIG_PATH": str(config)} if config else {}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("LUIGI_", "IMAGENET_"))}
+    return subprocess.Popen(
+        [sys.executable, "-m", "luigi_ilsvrc.tasks.assistant", *map(str, (*address(port), "--workers", 2, *options))],
+        env={**kept, **settings, "PYTHONPATH": str(PROJECT)},
+        cwd="/",
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def end(process: subprocess.Popen[str]) -> tuple[int, str]:
+    output, _ = process.communicate(timeout=120)
+    return process.returncode, output
+
+
+@pytest.fixture
+def reversed_source(ilsvrc: Path, tmp_path: Path) -> Path:
+    """The source with its tables of synsets and labels in reverse."""
+    source = Path(shutil.copytree(ilsvrc, tmp_path / "reversed", copy_function=os.link))
+    for name in ("unique_synsets.txt", "validation_synset_labels.txt"):
+        lines = (source / name).read_text().splitlines(keepends=True)
+        (source / name).unlink()
+        (source / name).write_text("".join(reversed(lines)))
+    return source
+
+
+# What is built -------------------------------------------------------------------------------------------------------
+
+
+def test_labels_that_were_only_scheduled_are_not_built_by_an_assistant(
+    ilsvrc: Path, built: Path, tmp_path: Path, reversed_source: Path, port: int
+) -> None:
+    data_dir = tmp_path / "data"
+    end(start_main(port, data_dir, reversed_source, "--workers", 0))
+    assistant = start_assistant(port, "--idle-minutes", 0.1)
+    status, output = end(start_main(port, data_dir, ilsvrc, "--workers", 0, "--worker-keep-alive"))
+    said = end(assistant)[1]
+    assert status == 0, output + said
+    assert "ran successfully" in said
+    assert differences(data_dir, {**contents(built), **tables(data_dir)}) == []
+
+
+def tables(data_dir: Path) -> dict[str, str]:
+    """Return the copies of tables, of which those that were never used may be left."""
+    return {path: md5 for path, md5 in contents(data_dir).items() if path.startswith("ilsvrc2012/index/tables/")}
+
+
+def test_what_a_scheduler_kept_of_another_command_over_its_restart_is_not_built(
+    ilsvrc: Path, built: Path, tmp_path: Path, reversed_source: Path
+) -> None:
+    data_dir = tmp_path / "data"
+    with luigid(tmp_path) as port:
+        end(start_main(port, data_dir, reversed_source, "--workers", 0))
+    shutil.rmtree(data_dir)
+    with luigid(tmp_path) as port:
+        assistant = start_assistant(port, "--idle-minutes", 0.1)
+        status, output = end(start_main(port, data_dir, ilsvrc, "--workers", 0, "--worker-keep-alive"))
+        said = end(assistant)[1]
+    assert status == 0, output + said
+    assert differences(data_dir, contents(built)) == []
+
+
+def test_a_task_of_a_build_that_no_command_has_begun_is_refused(ilsvrc: Path, tmp_path: Path) -> None:
+    status, output = luigi("DownloadTrain", "--data-dir", tmp_path / "data", "--source", "recorded")
+    assert status == 30, output
+    assert "build.json does not exist" in output
+    assert "Traceback" not in output
+
+
+def test_a_signed_url_is_in_no_state_file_and_not_in_the_builds_record(ilsvrc: Path, tmp_path: Path) -> None:
+    data_dir = tmp_path / "data"
+    with luigid(tmp_path) as port:
+        end(start_main(port, data_dir, "http://127.0.0.1:9/x?signature=very-secret", "--workers", 0))
+    kept = [tmp_path / "luigid.pickle", *(path for path in data_dir.rglob("*") if path.is_file())]
+    assert b"DownloadTrain" in kept[0].read_bytes()
+    assert [path for path in kept if b"very-secret" in path.read_bytes()] == []
+
+
+# Exit status ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_exit_status_is_0_if_an_assistant_has_run_tasks(
+    ilsvrc: Path, built: Path, tmp_path: Path, port: int
+) -> None:
+    data_dir = tmp_path / "data"
+    assistant = start_assistant(port, "--idle-minutes", 0.15)
+    status, output = end(start_main(port, data_dir, ilsvrc))
+    ended, said = end(assistant)
+    assert (status, ended) == (0, 0), output + said
+    assert "were run by other workers" in output
+    assert "done      TFRecordShard" in said
+    assert contents(data_dir) == contents(built)
+
+
+def test_each_task_runs_once(ilsvrc: Path, tmp_path: Path, port: int) -> None:
+    assistant = start_assistant(port, "--idle-minutes", 0.15)
+    _, output = end(start_main(port, tmp_path / "data", ilsvrc, "--workers", 2))
+    _, said = end(assistant)
+    ran = [line.partition(" running   ")[2] for line in (output + said).splitlines() if " running   " in line]
+    assert sorted(ran) == sorted(set(ran))
+
+
+def test_a_failure_in_an_assistant_is_not_0_and_the_main_worker_says_why(ilsvrc: Path, tmp_path: Path) -> None:
+    data_dir = tmp_path / "data"
+    status, output = luigi("IndexTrain", "--data-dir", data_dir, "--source", ilsvrc)
+    assert status == 0, output
+    index = next(path for path in (data_dir / "ilsvrc2012" / "index" / "train").iterdir())
+    index.write_text("damaged")
+    # luigid reads it.
+    (tmp_path / "luigi.cfg").write_text("[scheduler]\nretry_count = 1\n")
+    with luigid(tmp_path) as port:
+        assistant = start_assistant(port, "--idle-minutes", 0.1)
+        status, output = end(start_main(port, data_dir, ilsvrc, "--workers", 0, "--worker-keep-alive"))
+        end(assistant)
+    assert status != 0
+    [error] = {line for line in output.splitlines() if "has failed on another worker" in line and "PlanShards" in line}
+    assert str(index) in error
+
+
+def test_a_run_without_retcode_says_that_failures_will_exit_with_0(ilsvrc: Path, tmp_path: Path) -> None:
+    status, output = luigi("DownloadTrain", "--data-dir", tmp_path, "--source", tmp_path / "nothing", config=None)
+    assert status == 0
+    [line] = [line for line in output.splitlines() if "[retcode]" in line]
+    assert "exits with 0" in line
+    assert "luigi.cfg" in line
+
+
+def test_a_run_with_retcode_says_nothing_of_it(ilsvrc: Path, tmp_path: Path) -> None:
+    assert "[retcode]" not in luigi("DownloadTrain", "--data-dir", tmp_path, "--source", ilsvrc)[1]
+
+
+# Workers that die ----------------------------------------------------------------------------------------------------
+
+
+def test_a_build_that_was_killed_goes_on_at_once(ilsvrc: Path, built: Path, tmp_path: Path, port: int) -> None:
+    data_dir = tmp_path / "data"
+    first = start_main(port, data_dir, ilsvrc, "--workers", 2)
+    assert first.stdout is not None
+    for line in first.stdout:
+        if "running   IndexTrain" in line:
+            break
+    first.send_signal(signal.SIGKILL)
+    first.wait()
+    started = time.monotonic()
+    status, output = end(start_main(port, data_dir, ilsvrc, "--workers", 2))
+    assert status == 0, output
+    assert time.monotonic() - started < 60
+    assert contents(data_dir) == contents(built)
+
+
+# Assistants ----------------------------------------------------------------------------------------------------------
+
+
+def test_an_assistant_waits_for_luigid_and_for_the_main_worker_and_ends_by_itself(
+    ilsvrc: Path, built: Path, tmp_path: Path
+) -> None:
+    with luigid(tmp_path) as port:
+        pass
+    assistant = start_assistant(port, "--idle-minutes", 0.1)
+    time.sleep(3)
+    with luigid(tmp_path, port=port):
+        status, output = end(start_main(port, tmp_path / "data", ilsvrc, "--workers", 0, "--worker-keep-alive"))
+        ended, said = end(assistant)
+    assert (status, ended) == (0, 0), output + said
+    assert said.count("does not answer: waiting for it") == 1
+    assert contents(tmp_path / "data") == contents(built)
+
+
+def test_an_assistant_ends_with_a_line_if_luigid_never_comes(tmp_path: Path) -> None:
+    with luigid(tmp_path) as port:
+        pass
+    status, said = end(start_assistant(port, "--idle-minutes", 0.05))
+    assert status == 1
+    assert said.splitlines()[-1].startswith("luigi-ilsvrc-assistant: the scheduler did not answer")
+
+
+def test_two_assistants_of_one_host_share_the_work(ilsvrc: Path, built: Path, tmp_path: Path, port: int) -> None:
+    assistants = [start_assistant(port, "--idle-minutes", 0.1) for _ in range(2)]
+    status, output = end(start_main(port, tmp_path / "data", ilsvrc, "--workers", 0, "--worker-keep-alive"))
+    said = [end(assistant)[1] for assistant in assistants]
+    assert status == 0, output
+    assert all("ran successfully" in it for it in said), said
+    assert contents(tmp_path / "data") == contents(built)
+
+
+def test_an_assistant_gives_back_a_download_that_fails_there(
+    ilsvrc: Path, built: Path, tmp_path: Path, port: int
+) -> None:
+    # The assistant does not see the folder: it is given by a path that only the main worker's process has.
+    data_dir, hidden = tmp_path / "data", tmp_path / "hidden"
+    hidden.symlink_to(ilsvrc)
+    end(start_main(port, data_dir, hidden, "--workers", 0))
+    hidden.unlink()
+    assistant = start_assistant(port, "--idle-minutes", 0.3)
+    assert assistant.stdout is not None
+    said = ""
+    for line in assistant.stdout:
+        said += line
+        if "is given back" in line:
+            break
+    hidden.symlink_to(ilsvrc)
+    status, output = end(start_main(port, data_dir, hidden))
+    said += end(assistant)[1]
+    assert "is given back" in said
+    assert status == 0, output + said
+    assert contents(data_dir) == contents(built)
+
+
+# Resources -----------------------------------------------------------------------------------------------------------
+
+
+def running_at_once(output: str, family: str) -> int:
+    """Return how many tasks of families that begin so ran at once at most, by the order of the lines of one log."""
+    most = now = 0
+    for line in output.splitlines():
+        now += (f" running   {family}" in line) - (f" done      {family}" in line)
+        most = max(most, now)
+    return most
+
+
+@pytest.mark.parametrize(("resource", "family"), [("ilsvrc_shard", "TFRecordShard"), ("ilsvrc_download", "Download")])
+def test_an_operator_bounds_how_many_tasks_of_a_kind_run_at_once(
+    ilsvrc: Path, built: Path, tmp_path: Path, resource: str, family: str
+) -> None:
+    config = tmp_path / "luigi.cfg"
+    config.write_text(f"{OURS.read_text().replace(f'{resource} = 1000000', f'{resource} = 1')}")
+    status, output = luigi(
+        *("BuildAll", "--data-dir", tmp_path / "data", "--source", ilsvrc, *SHARDS, "--workers", 4), config=config
+    )
+    assert status == 0, output
+    assert running_at_once(output, family) == 1
+    assert contents(tmp_path / "data") == contents(built)
+
+
+def test_without_resources_in_luigis_configuration_nothing_is_bound(ilsvrc: Path, tmp_path: Path) -> None:
+    config = tmp_path / "luigi.cfg"
+    config.write_text("[retcode]\ntask_failed = 30\n")
+    status, output = luigi(
+        *("BuildAll", "--data-dir", tmp_path / "data", "--source", ilsvrc, *SHARDS, "--workers", 4), config=config
+    )
+    assert status == 0, output
+    assert running_at_once(output, "TFRecordShard") > 1
+
+
+# Retries -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_task_that_failed_too_often_is_disabled_as_the_operator_has_set_it(
+    ilsvrc: Path, tmp_path: Path, retry_config: Callable[[str], Path]
+) -> None:
+    config = retry_config("retry_count = 1\nretry_delay = 1\n")
+    status, output = luigi(
+        *("DownloadTrain", "--data-dir", tmp_path / "data", "--source", tmp_path / "nothing", "--worker-keep-alive"),
+        config=config,
+    )
+    assert status == 30, output
+    assert output.count("running   DownloadTrain") == 1
+
+
+def test_a_failed_task_is_given_out_again_after_the_delay_that_is_set(
+    ilsvrc: Path, tmp_path: Path, retry_config: Callable[[str], Path]
+) -> None:
+    config = retry_config("retry_count = 3\nretry_delay = 1\n")
+    status, output = luigi(
+        *("DownloadTrain", "--data-dir", tmp_path / "data", "--source", tmp_path / "nothing", "--worker-keep-alive"),
+        config=config,
+    )
+    assert status == 30, output
+    assert output.count("running   DownloadTrain") == 3
+
+
+@pytest.fixture
+def retry_config(tmp_path: Path) -> Callable[[str], Path]:
+    """Write a configuration with settings of [scheduler]."""
+
+    def write(settings: str) -> Path:
+        config = tmp_path / "luigi.cfg"
+        worker = "[worker]\nwait_interval = 0.2\nwait_jitter = 0\n"
+        config.write_text(f"{worker}[scheduler]\n{settings}[retcode]\ntask_failed = 30\n")
+        return config
+
+    return write
+
+
+def test_what_the_record_holds_is_the_newest_commands_source(ilsvrc: Path, tmp_path: Path) -> None:
+    data_dir, mirror = tmp_path / "data", tmp_path / "mirror"
+    shutil.copytree(ilsvrc, mirror, copy_function=os.link)
+    for source in (ilsvrc, mirror):
+        status, output = luigi("BoundingBoxCSV", "--data-dir", data_dir, "--source", source)
+        assert status == 0, output
+        shutil.rmtree(data_dir / "ilsvrc2012" / "index" / "manifests")
+        (data_dir / "bounding_boxes.csv").unlink()
+    record = json.loads((data_dir / "ilsvrc2012" / "index" / "build.json").read_text())
+    assert record["source"] == str(mirror)
