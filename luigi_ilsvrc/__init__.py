@@ -1,5 +1,6 @@
 """Builds the ILSVRC2012 data set with Luigi: the tasks, by name."""
 
+from luigi_ilsvrc.tasks.assistant import Assist
 from luigi_ilsvrc.tasks.bounding_boxes import BoundingBoxCSV
 from luigi_ilsvrc.tasks.build_all import BuildAll
 from luigi_ilsvrc.tasks.downloads import DownloadBoundingBoxes, DownloadTrain, DownloadValidation
@@ -17,6 +18,7 @@ from luigi_ilsvrc.tasks.verification.records import (
 )
 
 __all__ = [
+    "Assist",
     "BoundingBoxCSV",
     "BuildAll",
     "DownloadBoundingBoxes",

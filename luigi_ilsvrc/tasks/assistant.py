@@ -142,7 +142,3 @@ def main(arguments: Sequence[str] | None = None) -> None:
         luigi.run(command, worker_scheduler_factory=_AssistantFactory())
     except RPCError:
         sys.exit("luigi-ilsvrc-assistant: the scheduler did not answer for --idle-minutes: check --scheduler-host")
-
-
-if __name__ == "__main__":
-    main()

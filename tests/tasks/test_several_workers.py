@@ -17,7 +17,8 @@ from tests.support.running import PROJECT, SHARDS, contents, luigi, luigid, star
 
 pytestmark = pytest.mark.slow
 
-OURS: Path = PROJECT / "luigi.cfg"
+OURS = PROJECT / "luigi.cfg"
+ASSISTANT = Path(sys.executable).with_name("luigi-ilsvrc-assistant")
 
 
 @pytest.fixture
@@ -41,8 +42,8 @@ def start_assistant(port: int, *options: object, config: Path | None = None) -> 
     settings = {"LUIGI_CONFIG_PATH": str(config)} if config else {}
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("LUIGI_", "IMAGENET_"))}
     return subprocess.Popen(
-        [sys.executable, "-m", "luigi_ilsvrc.tasks.assistant", *map(str, (*address(port), "--workers", 2, *options))],
-        env={**kept, **settings, "PYTHONPATH": str(PROJECT)},
+        [ASSISTANT, *map(str, (*address(port), "--workers", 2, *options))],
+        env={**kept, **settings},
         cwd="/",
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
