@@ -58,13 +58,23 @@ class LostWorkerWatch:
             try:
                 # As Luigi's own thread does: no process may be forked while a host's name is looked up.
                 with fork_lock:
-                    self.look()
+                    self.look(time.monotonic())
             except (RPCError, OSError, ValueError) as error:
                 logger.debug("cannot look for lost workers: %s", error)
 
-    def look(self) -> None:
-        """Ask the scheduler for its workers, and give out again what the lost ones were running."""
-        now = time.monotonic()
+    def look(self, now: float) -> None:
+        """Ask the scheduler for its workers, and have given out again what the lost ones were running.
+
+        Parameters
+        ----------
+        now : float
+            The present time by any clock that does not go back, in seconds.
+
+        Raises
+        ------
+        RPCError
+            If the scheduler does not answer.
+        """
         workers = [worker for worker in self._scheduler.worker_list() if worker["name"] != self._worker._id]
         signs = {worker["name"]: worker["last_active"] for worker in workers}
         self._last_signs = {name: self._since(name, sign, now) for name, sign in signs.items()}
