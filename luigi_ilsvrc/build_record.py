@@ -95,6 +95,16 @@ def _digest_of(values: Mapping[str, Any]) -> str:
 def _read(path: Path) -> dict[str, Any] | None:
     """Return what a record holds; None if it is missing or not as it was written."""
     try:
+        status = path.stat()
+    except OSError:
+        return None
+    return _parse(path, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+
+
+@lru_cache(maxsize=32)
+def _parse(path: Path, *state: int) -> dict[str, Any] | None:
+    # Each task asks several times; a record that another process has replaced has another state.
+    try:
         values = json.loads(path.read_bytes())
         digest = values.pop(_DIGEST)
     except (OSError, ValueError, KeyError, AttributeError, TypeError):

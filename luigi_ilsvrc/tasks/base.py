@@ -155,6 +155,20 @@ class ILSVRCTask(luigi.Task):
             raise
         return _with_files_of_folder(values)
 
+    @classmethod
+    def from_str_params(cls, params_str: dict[str, str]) -> Any:
+        """Make a task that comes from the scheduler, as Luigi does.
+
+        Raises
+        ------
+        ParameterError
+            If it cannot be made: for Luigi, the task has then failed, and the worker goes on.
+        """
+        try:
+            return super().from_str_params(params_str)
+        except BuildError as error:
+            raise ParameterError(str(error)) from error
+
     def to_str_params(self, only_significant: bool = False, only_public: bool = False) -> dict[str, str]:
         """Return the parameters as Luigi sends them to the scheduler: with the build's record in place of a source."""
         params: dict[str, str] = super().to_str_params(only_significant, only_public)

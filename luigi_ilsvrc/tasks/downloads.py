@@ -3,7 +3,6 @@
 import logging
 import os
 from configparser import InterpolationError
-from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
@@ -95,7 +94,7 @@ class DownloadTask(BuildTask):
         begun = self._begun_with
         return None if remembered and begun and remembered.md5 != begun.lower() else remembered
 
-    @cached_property
+    @property
     def _begun_with(self) -> str | None:
         record = read_record(self.paths)
         return record.archives.get(self.archive.name) if record else None

@@ -196,15 +196,17 @@ class Player:
         try:
             if is_begun_with(case.data_dir, case.source):
                 return False
-            is_restored = is_begun_with(case.data_dir, undo)
+            restores = is_begun_with(case.data_dir, undo)
+            deletes = not restores
         except BuildRecordError:
-            is_restored = False
-        if is_restored:
+            # Neither record says what the build was begun with: the message asks for both.
+            deletes = restores = True
+        if restores:
             case.story.append("a person restores the source")
             shutil.rmtree(case.source)
             shutil.copytree(undo, case.source)
-        else:
-            case.story.append("a person deletes the build record that is another build's")
+        if deletes:
+            case.story.append("a person deletes the build record that is damaged, or another build's")
             paths = DataSetPaths(case.data_dir)
             foreign = [paths.archive_record(it) for it in ARCHIVES if not is_remembered(paths, it, undo, case.source)]
             for path in (paths.build_record, paths.build_record_copy, *foreign):

@@ -157,6 +157,25 @@ def test_an_archive_that_is_brought_again_has_to_be_the_same_also_without_checks
     assert not (dataset / TRAIN_ARCHIVE.local_name).exists()
 
 
+def test_the_md5_sum_of_an_archive_that_never_came_may_be_corrected(source: Path, built: Path, tmp_path: Path) -> None:
+    sums = source / "MD5SUMS"
+    right = sums.read_text()
+    sums.unlink()
+    sums.write_text(
+        "".join(
+            f"{'0' * 32}  {name}\n" if name == TRAIN_ARCHIVE.name else f"{md5}  {name}\n"
+            for md5, name in map(str.split, right.splitlines())
+        )
+    )
+    data_dir = tmp_path / "data"
+    assert luigi("IndexValidation", "--data-dir", data_dir, "--source", source)[0] == 0
+    sums.write_text(right)
+    # One process, in which the tasks have read the record before it is corrected.
+    status, output = build(data_dir, source)
+    assert status == 0, output
+    assert build_contents(data_dir) == build_contents(built)
+
+
 def test_where_the_source_lies_may_change(data_dir: Path, built: Path, source: Path) -> None:
     (data_dir / "ilsvrc2012" / TRAIN_ARCHIVE.local_name).unlink()
     shutil.rmtree(next((data_dir / "ilsvrc2012" / "training_images").iterdir()))

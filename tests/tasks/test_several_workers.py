@@ -37,18 +37,21 @@ def start_main(port: int, data_dir: Path, source: object, *options: object, **mo
     return start_luigi("BuildAll", *given, **more)  # type: ignore[arg-type]
 
 
-def start_assistant(port: int, *options: object, config: Path | None = None) -> subprocess.Popen[str]:
-    """Start an assistant, without any configuration of ours and without an account."""
-    settings = {"LUIGI_CONFIG_PATH": str(config)} if config else {}
+def start_assistant(port: int, *options: object, is_ready: bool = True) -> subprocess.Popen[str]:
+    """Start an assistant, without any configuration of ours and without an account; wait until it asks for tasks."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("LUIGI_", "IMAGENET_"))}
-    return subprocess.Popen(
+    assistant = subprocess.Popen(
         [ASSISTANT, *map(str, (*address(port), "--workers", 2, *options))],
-        env={**kept, **settings},
+        env=kept,
         cwd="/",
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     )
+    assert assistant.stdout is not None
+    while is_ready and "waiting for tasks" not in (line := assistant.stdout.readline()):
+        assert line, "it has ended"
+    return assistant
 
 
 def end(process: subprocess.Popen[str]) -> tuple[int, str]:
@@ -199,7 +202,7 @@ def test_an_assistant_waits_for_luigid_and_for_the_main_worker_and_ends_by_itsel
 ) -> None:
     with luigid(tmp_path) as port:
         pass
-    assistant = start_assistant(port, "--idle-minutes", 0.1)
+    assistant = start_assistant(port, "--idle-minutes", 0.2, is_ready=False)
     time.sleep(3)
     with luigid(tmp_path, port=port):
         status, output = end(start_main(port, tmp_path / "data", ilsvrc, "--workers", 0, "--worker-keep-alive"))
@@ -212,7 +215,7 @@ def test_an_assistant_waits_for_luigid_and_for_the_main_worker_and_ends_by_itsel
 def test_an_assistant_ends_with_a_line_if_luigid_never_comes(tmp_path: Path) -> None:
     with luigid(tmp_path) as port:
         pass
-    status, said = end(start_assistant(port, "--idle-minutes", 0.05))
+    status, said = end(start_assistant(port, "--idle-minutes", 0.05, is_ready=False))
     assert status == 1
     assert said.splitlines()[-1].startswith("luigi-ilsvrc-assistant: the scheduler did not answer")
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import luigi
 from luigi.task import flatten
@@ -14,6 +15,8 @@ from luigi.worker import Worker
 from luigi_ilsvrc.storage.visibility import patience, wait_until_seen
 
 _SAY_AFTER = 5.0
+
+_said: WeakKeyDictionary[Worker, tuple[Any, str]] = WeakKeyDictionary()
 
 logger = logging.getLogger("luigi-interface")
 
@@ -31,6 +34,7 @@ def waits_for_others(worker: Worker, response: Any) -> bool:
     if worker._stop_requesting_work or not worker.add_succeeded:
         return False
     if response.running_tasks:
+        _say_once(worker, f"waiting for {len(response.running_tasks)} tasks that other workers run")
         return True
     if response.n_pending_tasks == 0:
         return False
@@ -39,7 +43,17 @@ def waits_for_others(worker: Worker, response: Any) -> bool:
     if response.n_pending_tasks <= len(failed.keys() & worker._scheduled_tasks.keys()):
         return False
     # The tasks of other builds hold the resources; or the operator has paused the scheduler.
-    return bool(scheduler.task_list("RUNNING", "", limit=False)) or bool(scheduler.is_paused()["paused"])
+    if not scheduler.task_list("RUNNING", "", limit=False) and not scheduler.is_paused()["paused"]:
+        return False
+    _say_once(worker, "waiting for Luigi's resources, which other tasks hold, or for a scheduler that is paused")
+    return True
+
+
+def _say_once(worker: Worker, message: str) -> None:
+    """Log a message once for the time in which a worker has nothing to run."""
+    if _said.get(worker) != (worker._idle_since, message):
+        _said[worker] = (worker._idle_since, message)
+        logger.info(message)
 
 
 def _after_a_failure(scheduler: Any) -> dict[str, Any]:

@@ -5,6 +5,7 @@ import json
 import shlex
 import time
 import zlib
+from collections import ChainMap
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
@@ -25,6 +26,7 @@ from luigi_ilsvrc.storage.manifest import (
     serialize_manifest,
 )
 from luigi_ilsvrc.storage.publish import replace_file
+from luigi_ilsvrc.tasks.downloads import DOWNLOADS
 from luigi_ilsvrc.tasks.luigi_support.targets import AtomicTarget
 from luigi_ilsvrc.tasks.outputs import DataSetTask, OutputTask
 from luigi_ilsvrc.tasks.parameters import DateParameter, PartParameter, option
@@ -178,7 +180,9 @@ class VerifyPart(VerificationTask):
 
     def _other_input(self, task: DataSetTask, manifest: Manifest) -> str:
         """Return an input of an output, or of what it was made from, that is not that of this build; empty if none."""
-        expected = self.expected_inputs(task)
+        # Also of an archive that was deleted after the output was made of it.
+        archives = (self.clone(download).digest() for download in DOWNLOADS)
+        expected = {**dict(ChainMap(*archives)), **self.expected_inputs(task)}
         others = sorted(name for name in expected if manifest.inputs.get(name, expected[name]) != expected[name])
         inherited = (
             self.read_manifest(made).other_input for made, _ in task.reads() if not self.computed(made).exists()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from luigi_ilsvrc.dataset.archives import BOUNDING_BOX_ARCHIVE
 from luigi_ilsvrc.dataset.paths import DataSetPaths
 from luigi_ilsvrc.storage.manifest import Manifest, read_files, read_manifest, serialize_manifest
 from tests.reliability.flip import flip_a_byte, named
@@ -46,6 +47,24 @@ def test_shards_that_have_lost_all_boxes_are_found_although_everything_agrees_wi
     status, output = verify(data_dir, ilsvrc, "--repair", "true")
     assert status == 30, output
     assert {paths.bounding_boxes, *without_boxes} <= named(output)
+    assert_whole_after_a_build(data_dir, built, ilsvrc)
+
+
+def test_annotations_of_another_build_are_found_after_the_archive_was_deleted_although_their_manifest_agrees(
+    data_dir: Path, built: Path, ilsvrc: Path, tmp_path: Path
+) -> None:
+    paths = DataSetPaths(data_dir)
+    paths.archive(BOUNDING_BOX_ARCHIVE).unlink()
+    files = sorted(paths.annotations.rglob("*.xml"))
+    files[0].write_bytes(files[1].read_bytes())
+    manifest = paths.manifest(paths.annotations)
+    inputs = {BOUNDING_BOX_ARCHIVE.local_name: "0" * 32}
+    manifest.write_bytes(
+        serialize_manifest(Manifest(read_files(paths.annotations), inputs, read_manifest(manifest).output))
+    )
+    status, output = verify(data_dir, ilsvrc, "--repair", "true")
+    assert status == 30, output
+    assert f"it was made from another {BOUNDING_BOX_ARCHIVE.local_name}" in output
     assert_whole_after_a_build(data_dir, built, ilsvrc)
 
 
