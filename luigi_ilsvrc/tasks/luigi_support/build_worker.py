@@ -8,6 +8,7 @@ as before.
 import functools
 import multiprocessing
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import luigi
 from luigi.rpc import RPCError
@@ -75,6 +76,7 @@ class _Hooks:
 
     def __init__(self, task_class: type[luigi.Task]) -> None:
         self._task_class = task_class
+        self._watches: WeakKeyDictionary[Worker, LostWorkerWatch] = WeakKeyDictionary()
 
     def add(self, original: Any, worker: Worker, task: luigi.Task, *args: Any) -> Any:
         """Schedule a command."""
@@ -97,7 +99,7 @@ class _Hooks:
         _prepare(worker)
         wait_for(worker._scheduler, SCHEDULER_PATIENCE)
         try:
-            with LostWorkerWatch(worker):
+            with LostWorkerWatch(worker) as self._watches[worker]:
                 has_succeeded = original()
                 while has_forgotten(worker):
                     self._schedule_again(worker)
@@ -118,8 +120,17 @@ class _Hooks:
         """Tell whether to wait if there is nothing to run: as Luigi does, and for what other workers run."""
         if original(response):
             return True
-        is_concerned = not worker._assistant and has_scheduled(worker, self._task_class)
-        return is_concerned and waits_for_others(worker, response)
+        if worker._assistant or worker._stop_requesting_work or not has_scheduled(worker, self._task_class):
+            return False
+        return waits_for_others(worker, response) or self._has_given_out(worker)
+
+    def _has_given_out(self, worker: Worker) -> bool:
+        """Tell whether there may be something to run after all, as tasks of lost workers were given out again."""
+        try:
+            return self._watches[worker].has_given_out()
+        except RPCError:
+            # Asking for work waits until the scheduler answers again.
+            return True
 
     def create_task_process(self, original: Any, worker: Worker, task: luigi.Task) -> multiprocessing.Process:
         """Make the process of a task."""

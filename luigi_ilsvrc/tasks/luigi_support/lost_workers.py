@@ -26,6 +26,10 @@ _LOST_AFTER_DEATH = 5.0
 
 _INTERVAL = 2.0
 
+_GONE = json.dumps("the worker that ran it is gone")
+_NOT_ITS_OWN = (None, "", _GONE)
+"""The explanations of a failure that is not the task's: luigid itself gives none."""
+
 logger = logging.getLogger("luigi-interface")
 
 
@@ -40,13 +44,17 @@ class LostWorkerWatch:
 
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
+        self._is_needed = is_remote(worker._scheduler)
         self._scheduler = without_retries(worker._scheduler)
         self._last_signs: dict[str, tuple[Any, float]] = {}
+        self._ran_by: dict[str, str] = {}
+        self._has_given_out = False
+        self._lock = threading.Lock()
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
     def __enter__(self) -> "LostWorkerWatch":
-        if is_remote(self._worker._scheduler):
+        if self._is_needed:
             self._thread.start()
         return self
 
@@ -62,6 +70,14 @@ class LostWorkerWatch:
             except (RPCError, OSError, ValueError) as error:
                 logger.debug("cannot look for lost workers: %s", error)
 
+    def has_given_out(self) -> bool:
+        """Look now; tell whether tasks were given out again since the last call. Raises RPCError."""
+        if self._is_needed:
+            self.look(time.monotonic())
+        with self._lock:
+            answer, self._has_given_out = self._has_given_out, False
+        return answer
+
     def look(self, now: float) -> None:
         """Ask the scheduler for its workers, and have given out again what the lost ones were running.
 
@@ -75,13 +91,28 @@ class LostWorkerWatch:
         RPCError
             If the scheduler does not answer.
         """
-        workers = [worker for worker in self._scheduler.worker_list() if worker["name"] != self._worker._id]
-        signs = {worker["name"]: worker["last_active"] for worker in workers}
-        self._last_signs = {name: self._since(name, sign, now) for name, sign in signs.items()}
-        for worker in workers:
-            ours = worker["running"].keys() & self._worker._scheduled_tasks.keys()
-            if ours and self._is_lost(worker, now):
-                self._give_out_again(worker, ours)
+        with self._lock:
+            workers = [worker for worker in self._scheduler.worker_list() if worker["name"] != self._worker._id]
+            signs = {worker["name"]: worker["last_active"] for worker in workers}
+            self._last_signs = {name: self._since(name, sign, now) for name, sign in signs.items()}
+            ours = self._worker._scheduled_tasks.keys()
+            for worker in workers:
+                if (running := worker["running"].keys() & ours) and self._is_lost(worker, now):
+                    self._fail(worker, running)
+            self._forgive(set(signs))
+            self._ran_by |= {task_id: it["name"] for it in workers for task_id in it["running"].keys() & ours}
+
+    def _forgive(self, known: Collection[str]) -> None:
+        """Have given out again what failed with its worker, and not by itself, as luigid or this watch has found."""
+        failed = self._scheduler.task_list("FAILED", "", limit=False).keys() & self._worker._scheduled_tasks.keys()
+        for task_id in sorted(failed):
+            name = self._ran_by.pop(task_id, None)
+            if (name is not None and name not in known) or self._scheduler.fetch_error(task_id)[
+                "error"
+            ] in _NOT_ITS_OWN:
+                logger.warning("%s was run by a worker that is gone: it is given out again", task_id)
+                self._scheduler.forgive_failures(task_id=task_id)
+                self._has_given_out = True
 
     def _since(self, name: str, sign: Any, now: float) -> tuple[Any, float]:
         """Return the last sign of life, and since when it is the last one by the clock of this host."""
@@ -94,18 +125,16 @@ class LostWorkerWatch:
         is_dead = worker.get("host") == socket.gethostname() and isinstance(pid, int) and not is_running(pid)
         return silence > (_LOST_AFTER_DEATH if is_dead else LOST_AFTER)
 
-    def _give_out_again(self, worker: Mapping[str, Any], task_ids: Collection[str]) -> None:
-        for task_id in sorted(task_ids):
-            logger.warning("%s was run by %s, which is gone: it is given out again", task_id, worker["name"])
+    def _fail(self, worker: Mapping[str, Any], task_ids: Collection[str]) -> None:
+        for task_id in task_ids:
             # In its name: the scheduler lets nobody else change the status of what it runs.
             self._scheduler.add_task(
                 worker=worker["name"],
                 task_id=task_id,
                 status="FAILED",
-                expl=json.dumps("the worker that ran it is gone"),
+                expl=_GONE,
                 resources=worker["running"][task_id]["resources"],
                 priority=worker["running"][task_id]["priority"],
                 assistant=True,
                 retry_policy_dict=_get_retry_policy_dict(self._worker._scheduled_tasks[task_id]),
             )
-            self._scheduler.forgive_failures(task_id=task_id)

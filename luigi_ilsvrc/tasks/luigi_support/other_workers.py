@@ -31,7 +31,7 @@ def waits_for_others(worker: Worker, response: Any) -> bool:
     response : GetWorkResponse
         What the scheduler has answered.
     """
-    if worker._stop_requesting_work or not worker.add_succeeded:
+    if not worker.add_succeeded:
         return False
     if response.running_tasks:
         _say_once(worker, f"waiting for {len(response.running_tasks)} tasks that other workers run")

@@ -3,6 +3,7 @@
 import os
 import socket
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -128,3 +129,32 @@ def test_what_the_task_takes_of_resources_and_its_priority_stay(
     [after] = scheduler.task_search("Tiny")["PENDING"].values()
     kept = ("params", "priority", "resources", "workers")
     assert {name: after[name] for name in kept} == {name: before[name] for name in kept}
+
+
+def test_a_task_that_luigid_has_failed_with_its_worker_is_given_out_again(
+    tmp_path: Path, task: Tiny, ended_pid: int
+) -> None:
+    # luigid reads it: it drops the worker before the watch would.
+    (tmp_path / "luigi.cfg").write_text("[scheduler]\nworker_disconnect_delay = 1\n")
+    with luigid(tmp_path) as port:
+        scheduler: Any = RemoteScheduler(f"http://127.0.0.1:{port}")
+        worker = Worker(scheduler=scheduler, worker_id="ours")
+        worker.add(task)
+        scheduler.add_worker("other", [("host", "elsewhere"), ("pid", ended_pid)])
+        assert scheduler.get_work(worker="other", host="elsewhere", assistant=True)["task_id"]
+        watch = LostWorkerWatch(worker)
+        assert not watch.has_given_out()
+        time.sleep(2)
+        scheduler.ping(worker="ours")
+        assert watch.has_given_out()
+        assert status(scheduler) == "PENDING"
+        assert not watch.has_given_out()
+
+
+def test_a_task_that_failed_by_itself_is_not_given_out_again(
+    scheduler: Any, worker: Worker, run_elsewhere: Run, task: Tiny
+) -> None:
+    run_elsewhere("elsewhere", 1)
+    scheduler.add_task(worker="other", task_id=task.task_id, status="FAILED", expl='"it has failed"', assistant=True)
+    assert not LostWorkerWatch(worker).has_given_out()
+    assert status(scheduler) == "FAILED"
