@@ -12,6 +12,7 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 PROJECT = Path(__file__).parents[2]
 SHARDS = ("--train-shards", "8", "--validation-shards", "3")
@@ -59,6 +60,14 @@ def times(directory: Path) -> dict[str, int]:
 
 
 class _QuietHandler(SimpleHTTPRequestHandler):
+    def __init__(self, *args: Any, delay: float, **kwargs: Any) -> None:
+        self._delay = delay
+        super().__init__(*args, **kwargs)
+
+    def do_GET(self) -> None:
+        time.sleep(self._delay)
+        super().do_GET()
+
     def log_message(self, format: str, *args: object) -> None:
         pass
 
@@ -70,9 +79,10 @@ class _QuietServer(ThreadingHTTPServer):
 
 
 @contextmanager
-def http_server(directory: Path) -> Iterator[str]:
-    """Serve a folder as ``python -m http.server`` does, on loopback; yield its URL."""
-    with _QuietServer(("127.0.0.1", 0), partial(_QuietHandler, directory=str(directory))) as server:
+def http_server(directory: Path, delay: float = 0) -> Iterator[str]:
+    """Serve a folder as ``python -m http.server`` does, on loopback, each file after some seconds; yield its URL."""
+    handler = partial(_QuietHandler, directory=str(directory), delay=delay)
+    with _QuietServer(("127.0.0.1", 0), handler) as server:
         Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
@@ -95,18 +105,19 @@ def luigid(directory: Path, port: int | None = None) -> Iterator[int]:
         cwd=directory,
     )
     try:
-        _wait_for_port(port)
+        wait_for_port(port)
         yield port
     finally:
         process.terminate()
         process.wait()
 
 
-def _wait_for_port(port: int) -> None:
+def wait_for_port(port: int) -> None:
+    """Wait until a server takes connections on loopback. Raises TimeoutError."""
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         with closing(socket.socket()) as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 return
         time.sleep(0.05)
-    raise TimeoutError(f"no luigid on port {port}")
+    raise TimeoutError(f"no server on port {port}")
