@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,7 @@ def test_a_field_that_does_not_exist_is_found() -> None:
 
 def test_the_pods_use_the_image_that_the_dockerfile_makes() -> None:
     text = (FILE.parent / "Dockerfile").read_text()
-    [image] = {container["image"] for name in PODS for container in pod(name)["containers"]}
+    [image] = {it["image"] for name in PODS for it in [*pod(name)["containers"], *pod(name).get("initContainers", [])]}
     assert f"-t {image} " in text
 
 
@@ -76,3 +77,11 @@ def test_the_commands_of_the_pods_build_the_data_set(ilsvrc: Path, built: Path, 
     }
     assert build_with_assistant([*map(command, PODS)], port, log, environment) == 0, log.read_text()
     assert differences(data_dir, contents(built)) == []
+
+
+@pytest.mark.slow
+def test_assistants_begin_when_there_is_an_index(built: Path) -> None:
+    [container] = pod("ilsvrc-assistants")["initContainers"]
+    command = [word.replace(DATA_DIR, str(built)) for word in container["command"]]
+    assert str(built / "ilsvrc2012" / "index" / "train") in command[-1]
+    assert subprocess.run(command, timeout=5).returncode == 0

@@ -48,16 +48,16 @@ class Submission:
         Empty; for the data set and the logs.
     source : str
         The URL of a miniature.
-    options : sequence
-        Of ``BuildAll``.
+    tables : sequence
+        The options for its tables and checksums.
     """
 
-    def __init__(self, slurm: Slurm, directory: Path, source: str, options: Sequence[object]) -> None:
+    def __init__(self, slurm: Slurm, directory: Path, source: str, tables: Sequence[object]) -> None:
         self.data_dir = directory / "data"
         self.logs = directory / "logs"
         self.logs.mkdir()
         self._slurm = slurm
-        self._options = options
+        self._tables = tables
         self._environment = {
             "DATA_DIR": str(self.data_dir),
             "PROJECT": str(PROJECT),
@@ -66,9 +66,13 @@ class Submission:
             "SCHEDULER_HOST": "127.0.0.1",
         }
 
-    def build(self) -> str:
+    def download(self) -> str:
+        """Submit the download of the training images; return its job's id."""
+        return self._submit("build.sbatch", ["--cpus-per-task=1"], self._tables, TASK="DownloadTrain")
+
+    def build(self, *options: str) -> str:
         """Submit the build; return its job's id."""
-        return self._submit("build.sbatch", ["--cpus-per-task=2"], self._options)
+        return self._submit("build.sbatch", ["--cpus-per-task=2", *options], [*self._tables, *SHARDS])
 
     def assistants(self, build: str, count: int = 1, idle_minutes: float = 10) -> str:
         """Submit assistants for a build; return the id of their jobs."""
@@ -117,7 +121,7 @@ class Submission:
 @pytest.fixture
 def submission(cluster: Slurm, tmp_path: Path, ilsvrc: Path) -> Iterator[Submission]:
     with http_server(ilsvrc, delay=2) as url:
-        yield Submission(cluster, tmp_path, url, [*tables_and_checksums(ilsvrc), *SHARDS])
+        yield Submission(cluster, tmp_path, url, tables_and_checksums(ilsvrc))
         cluster.cancel_all()
 
 
@@ -126,8 +130,11 @@ def assert_complete(submission: Submission, built: Path) -> None:
     assert not (submission.data_dir / ".luigid").exists()
 
 
-def test_a_build_with_assistants_is_complete_and_all_jobs_end(submission: Submission, built: Path) -> None:
-    build = submission.build()
+def test_a_download_and_a_build_with_assistants_are_complete_and_all_jobs_end(
+    submission: Submission, built: Path
+) -> None:
+    download = submission.download()
+    build = submission.build(f"--dependency=afterok:{download}")
     assistants = submission.assistants(build, 2, idle_minutes=0.1)
     submission.wait_until_ended_well(build)
     assert_complete(submission, built)
