@@ -51,9 +51,9 @@ def build_with_assistant(
     luigid, build, assistant = commands
     with _running(luigid, log, environment):
         wait_for_port(port)
-        with _running(assistant, log, environment) as helper, _running(build, log, environment) as main:
+        with _running(assistant, log, environment) as other, _running(build, log, environment) as main:
             status = main.wait(120)
-            assert helper.poll() is None
+            assert other.poll() is None
     return status
 
 
