@@ -3,48 +3,19 @@ import threading
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from tests.support.account_server import ACCESS_KEY, USERNAME, accounts_only
 from tests.support.running import SHARDS, luigi, luigid, start_luigi
 
 pytestmark = pytest.mark.slow
 
-USERNAME = "somebody-special"
-ACCESS_KEY = "very%secret-key"
 SECRETS = [
     secret.encode()
     for secret in (USERNAME, ACCESS_KEY, base64.b64encode(f"{USERNAME}:{ACCESS_KEY}".encode()).decode().rstrip("="))
 ]
-
-
-class _AccountsOnly(SimpleHTTPRequestHandler):
-    """Serves a folder to one account, as image-net.org does."""
-
-    def do_GET(self) -> None:
-        expected = "Basic " + base64.b64encode(f"{USERNAME}:{ACCESS_KEY}".encode()).decode()
-        if self.headers.get("Authorization") == expected:
-            return super().do_GET()
-        self.send_response(401)
-        self.send_header("WWW-Authenticate", 'Basic realm="ImageNet"')
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def log_message(self, format: str, *args: Any) -> None:
-        pass
-
-
-@contextmanager
-def accounts_only(directory: Path) -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(_AccountsOnly, directory=str(directory))) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
 
 
 def command_lines() -> Iterator[bytes]:
