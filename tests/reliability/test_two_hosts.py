@@ -1,40 +1,20 @@
 """Two builds of one place, each through a mount of its own whose locks are its own, as two hosts have them on NFS."""
 
 import random
-import shutil
-import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from tests.reliability.kill import Build, differences, leftovers, tables_and_checksums, wait_until
+from tests.support.hosts import mounted_through_fuse
 from tests.support.running import SHARDS, contents, http_server
 
 pytestmark = pytest.mark.slow
 
 _LONGEST_BUILD = 180
-
-
-@contextmanager
-def mounted_through_fuse(folder: Path, mount: Path) -> Iterator[Path]:
-    """Mount a folder a second time; a lock is known in that mount alone. Skip the test if that is not possible."""
-    bindfs = shutil.which("bindfs")
-    if bindfs is None:
-        pytest.skip("bindfs is not installed")
-    if not Path("/dev/fuse").exists():
-        pytest.skip("there is no /dev/fuse")
-    mount.mkdir()
-    # Without --enable-lock-forwarding.
-    done = subprocess.run([bindfs, str(folder), str(mount)], capture_output=True, text=True)
-    if done.returncode:
-        pytest.skip(f"bindfs cannot mount here: {done.stderr.strip()}")
-    try:
-        yield mount
-    finally:
-        subprocess.run(["umount", "--lazy", str(mount)], check=True)
 
 
 @pytest.fixture
