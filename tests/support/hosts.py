@@ -98,13 +98,14 @@ class Host:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("LUIGI_", "IMAGENET_"))}
         settings = {"LUIGI_CONFIG_PATH": str(config)} if config else {}
         # Luigi keeps its locks in the folder for temporary files, which each host has of its own.
-        own = {"TMPDIR": str(self._directory), "HOME": str(self._directory), "NO_PROXY": "*", "PYTHONUNBUFFERED": "1"}
+        own = {"TMPDIR": str(self._directory), "HOME": str(self._directory), "NO_PROXY": "*"}
+        python = {"PYTHONUNBUFFERED": "1", "PYTHONPATH": str(PROJECT)}
         process = subprocess.Popen(
             [
                 *("ip", "netns", "exec", self._namespace, "unshare", "--uts", "sh", "-ec", _ENTER, "sh"),
                 *(self.name, str(self.mount or ""), str(self._shared), *map(str, command)),
             ],
-            env={**kept, **own, **settings, **environment},
+            env={**kept, **own, **python, **settings, **environment},
             cwd="/",
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
