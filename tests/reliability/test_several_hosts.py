@@ -5,6 +5,7 @@ and the scheduler may fail.
 """
 
 import signal
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -27,6 +28,11 @@ _IDLE_MINUTES = 0.05
 _LONGEST_BUILD = 90.0
 """Seconds, of this miniature and two hosts, whatever happens."""
 _ENDS_BY_ITSELF = _IDLE_MINUTES * 60 + 30
+
+_LEAVE = """
+import sys; from pathlib import Path; from tests.support.abandoned import left_by_a_dead_process
+left_by_a_dead_process(Path(sys.argv[1]))
+"""
 
 
 @pytest.fixture
@@ -124,6 +130,29 @@ def test_an_assistant_needs_neither_a_configuration_nor_an_account(
     assert main.wait(_LONGEST_BUILD) == 0, hosts.said()
     assert assistant.wait(_ENDS_BY_ITSELF) == 0, assistant.said()
     assert tasks_run(assistant), assistant.said()
+    check_built(hosts, built)
+
+
+def test_assistants_run_a_whole_build_for_a_command_without_processes(hosts: Cluster, built: Path) -> None:
+    hosts.start_luigid()
+    hosts.start_assistant()
+    main = hosts.start_main("--workers", 0, "--worker-keep-alive")
+    assert main.wait(_LONGEST_BUILD) == 0, main.said()
+    assert tasks_run(main) == []
+    check_built(hosts, built)
+
+
+def test_what_a_killed_worker_has_left_does_not_keep_a_build_of_another_host_from_being_complete(
+    hosts: Cluster, built: Path
+) -> None:
+    shard = hosts.data_dir / "ilsvrc2012" / "tfrecords" / "train-00000-of-00008"
+    hosts.first.run(sys.executable, "-c", _LEAVE, shard)
+    assert len(leftovers(hosts.built)) == 1
+    hosts.start_luigid()
+    hosts.start_assistant()
+    # The assistant runs the last task too.
+    main = hosts.start_main("--workers", 0, "--worker-keep-alive")
+    assert main.wait(_LONGEST_BUILD) == 0, main.said()
     check_built(hosts, built)
 
 
