@@ -4,6 +4,7 @@ What a host has made is not seen by the others for some seconds, as on NFS; lock
 and the scheduler may fail.
 """
 
+import shutil
 import signal
 import sys
 import time
@@ -15,13 +16,13 @@ import pytest
 
 from tests.reliability.kill import differences, leftovers, tables_and_checksums, wait_until
 from tests.support.account_server import ACCESS_KEY, USERNAME
-from tests.support.cluster import Cluster, cluster, tasks_run, unfinished, wait_for_port
+from tests.support.cluster import Cluster, cluster, longest_idle, tasks_run, unfinished, wait_for_port
 from tests.support.hosts import Program
 from tests.support.running import contents
 
 pytestmark = pytest.mark.slow
 
-_STALE = 2.0
+_STALE = 1.0
 """Seconds that a host may not see what another one has made."""
 _IDLE_MINUTES = 0.05
 """After which an assistant of these tests ends."""
@@ -142,6 +143,18 @@ def test_assistants_run_a_whole_build_for_a_command_without_processes(hosts: Clu
     check_built(hosts, built)
 
 
+def test_a_command_waits_until_it_sees_what_an_assistant_has_made(ilsvrc: Path, built: Path, tmp_path: Path) -> None:
+    with cluster(tmp_path, ilsvrc, stale=8) as hosts:
+        shutil.copytree(built, hosts.built)
+        (hosts.built / "ilsvrc2012" / "tfrecords" / "train-00000-of-00008").unlink()
+        hosts.start_luigid()
+        wait_for_work(hosts.start_assistant())
+        # When it schedules the build, its host remembers that the shard is not there.
+        main = hosts.start_main("--workers", 0, "--worker-keep-alive")
+        assert main.wait(_LONGEST_BUILD) == 0, main.said()
+        check_built(hosts, built)
+
+
 def test_what_a_killed_worker_has_left_does_not_keep_a_build_of_another_host_from_being_complete(
     hosts: Cluster, built: Path
 ) -> None:
@@ -177,6 +190,18 @@ def test_a_build_goes_on_when_an_assistant_is_cut_off_for_ever(hosts: Cluster, b
     wait_for_tasks(assistant, 1)
     hosts.second.cut_off()
     assert main.wait(_LONGEST_BUILD) == 0, hosts.said()
+    check_built(hosts, built)
+
+
+def test_a_build_goes_on_soon_when_its_main_worker_is_killed_and_started_again(hosts: Cluster, built: Path) -> None:
+    hosts.start_luigid()
+    hosts.start_assistant()
+    main = hosts.start_main()
+    wait_for_tasks(main, 5)
+    main.end()
+    again = hosts.start_main()
+    assert again.wait(_LONGEST_BUILD) == 0, hosts.said()
+    assert longest_idle(hosts.programs, time.monotonic())[0] < 15, hosts.said()
     check_built(hosts, built)
 
 
