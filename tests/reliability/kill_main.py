@@ -1,9 +1,9 @@
 """Kills the main worker of a build by two hosts at random moments, and starts it again at once each time.
 
 ``python -m tests.reliability.kill_main [--kills 10] [--seed N]``: SIGKILL; an assistant on another host runs all the
-time; what a host has made is not seen by the other one for two seconds. Prints the longest time without a running task.
-Exits with 1 if a build is not complete, is not the same as an undisturbed one, or if no task ran for longer than 15
-seconds. Takes root.
+time; what a host has made is not seen by the other one for two seconds. Prints the longest time without a running task,
+counted from the last kill. Exits with 1 if a build is not complete, is not the same as an undisturbed one, or if that
+time is longer than 15 seconds. Takes root.
 """
 
 import argparse
@@ -116,9 +116,9 @@ class Tormentor:
         return main.is_running()
 
     def _note_idle(self, hosts: Cluster, started: float, killed: list[float], tell: Callable[[str], object]) -> None:
-        seconds, since = longest_idle(hosts.programs, time.monotonic())
+        seconds, since = longest_idle(hosts.programs, time.monotonic(), killed)
         self.outcome.longest_idle = max(self.outcome.longest_idle, seconds)
-        before = sum(when < since + 0.1 for when in killed)
+        before = sum(when <= since for when in killed)
         tell(f"no task ran for {seconds:.1f} s, {since - started:.1f} s after the start, after {before} kills")
 
 

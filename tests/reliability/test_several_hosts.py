@@ -134,15 +134,6 @@ def test_an_assistant_needs_neither_a_configuration_nor_an_account(
     check_built(hosts, built)
 
 
-def test_assistants_run_a_whole_build_for_a_command_without_processes(hosts: Cluster, built: Path) -> None:
-    hosts.start_luigid()
-    hosts.start_assistant()
-    main = hosts.start_main("--workers", 0, "--worker-keep-alive")
-    assert main.wait(_LONGEST_BUILD) == 0, main.said()
-    assert tasks_run(main) == []
-    check_built(hosts, built)
-
-
 def test_a_command_waits_until_it_sees_what_an_assistant_has_made(ilsvrc: Path, built: Path, tmp_path: Path) -> None:
     with cluster(tmp_path, ilsvrc, stale=8) as hosts:
         shutil.copytree(built, hosts.built)

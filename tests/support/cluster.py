@@ -129,13 +129,14 @@ def unfinished(program: Program) -> list[str]:
     return sorted(open_tasks.values())
 
 
-def longest_idle(programs: Sequence[Program], end: float) -> tuple[float, float]:
+def longest_idle(programs: Sequence[Program], end: float, killed: Sequence[float] = ()) -> tuple[float, float]:
     """Return how many seconds no worker ran a task, at the longest, and when that began.
 
-    It counts from the first task to `end`, also a `time.monotonic`.
+    It counts from the first task to `end`; a time in which something was killed, from the last kill.
     """
     longest, since, reached = 0.0, end, 0.0
-    for begun, over in [*sorted(_intervals(programs, end)), (end, end)]:
+    moments = [(moment, moment) for moment in (*killed, end)]
+    for begun, over in sorted([*_intervals(programs, end), *moments]):
         if reached and begun - reached > longest:
             longest, since = begun - reached, reached
         reached = max(reached, over)
