@@ -260,6 +260,9 @@ class ILSVRCTask(luigi.Task):
         record = self.record() if self.source == RECORDED else None
         return record.source if record else self.source
 
+    def end_on_this_host(self) -> None:
+        """Do what this host alone can do, after a worker on another one has run the task; nothing for most tasks."""
+
     def on_failure(self, exception: BaseException) -> Any:
         """Give the scheduler the message alone if a person can act on it."""
         return str(exception) if isinstance(exception, BuildError) else super().on_failure(exception)

@@ -76,4 +76,8 @@ class BuildAll(FormatsTask, BuildTask, luigi.WrapperTask):
     def run(self) -> None:
         """Write the build's record if it is gone, and remove what processes left unfinished beside the outputs."""
         self.begin_build()
+        self.end_on_this_host()
+
+    def end_on_this_host(self) -> None:
+        """Remove what processes of this host have left unfinished: another host does not know that they are gone."""
         cleanup.remove_abandoned(self.paths, self.leftover_seconds)

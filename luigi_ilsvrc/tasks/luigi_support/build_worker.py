@@ -142,7 +142,6 @@ class _Hooks:
         process = original(task)
         process.status_reporter = BackgroundReporter(process.status_reporter)
         if is_remote(worker._scheduler):
-            visibility.be_patient(OUTPUT_PATIENCE)
             process.check_complete = functools.partial(complete_in_time, process.check_complete)
         if type(process) is ContextManagedTaskProcess and process.use_multiprocessing:
             # Luigi's method names its class: it takes no other one.
@@ -159,6 +158,8 @@ class _Hooks:
 def _prepare(worker: Worker) -> None:
     use_result_queue(worker)
     ping_without_retries(worker)
+    if is_remote(worker._scheduler):
+        visibility.be_patient(OUTPUT_PATIENCE)
 
 
 def _finish(worker: Worker) -> None:
