@@ -7,6 +7,7 @@ Exits with 1 if it is not whole then, or if a file differs from an undisturbed b
 
 import argparse
 import random
+import shutil
 import signal
 import sys
 import tempfile
@@ -109,8 +110,9 @@ class PowerCuts:
         took: float,
         tell: Callable[[str], object],
     ) -> None:
-        image, after = self._directory / "disk.img", self._directory / "after.img"
-        image.write_bytes(empty.read_bytes())
+        # Files of their own: a former disk may still be mounted where another process has a copy of all mounts.
+        image, after = (self._directory / f"{name}-{self.outcome.cuts}.img" for name in ("disk", "after"))
+        shutil.copyfile(empty, image)
         with mounted_disk(image, self._directory / "disk") as disk:
             build = self._start(disk, arguments)
             try:
@@ -129,6 +131,8 @@ class PowerCuts:
             how = self._go_on(disk, arguments)
             tell(f"cut {self.outcome.cuts} after {moment:.2f} s: {files} files on the disk; {how}")
             self._compare(disk / "data", undisturbed)
+        for path in (image, after):
+            path.unlink()
 
     def _go_on(self, disk: Path, arguments: list[object]) -> str:
         """Build and verify, with at most one repair; return how it went."""

@@ -4,6 +4,7 @@ The disk is a file with an ext4 on it, mounted through a loop device. The file h
 only in the kernel's page cache is not in it. A copy of the file is what a power cut leaves.
 """
 
+import filecmp
 import os
 import shutil
 import subprocess
@@ -71,7 +72,12 @@ def cut_power(image: Path, copy: Path, writers: Sequence[int], stop: int) -> Non
     while any(_state(pid) in ("R", "D", "S") for pid in writers):
         # An fsync that has begun is ended.
         os.sched_yield()
-    shutil.copyfile(image, copy)
+    while True:
+        # The kernel may be writing to the disk meanwhile. A copy that differs from the disk when that is read again is
+        # a mixture, which no disk ever was.
+        shutil.copyfile(image, copy)
+        if filecmp.cmp(image, copy, shallow=False):
+            return
 
 
 def _state(pid: int) -> str:

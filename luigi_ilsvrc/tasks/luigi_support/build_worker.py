@@ -8,7 +8,6 @@ as before.
 import functools
 import multiprocessing
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import luigi
 from luigi.rpc import RPCError
@@ -76,7 +75,7 @@ class _Hooks:
 
     def __init__(self, task_class: type[luigi.Task]) -> None:
         self._task_class = task_class
-        self._watches: WeakKeyDictionary[Worker, LostWorkerWatch] = WeakKeyDictionary()
+        self._watches: dict[Worker, LostWorkerWatch] = {}
 
     def add(self, original: Any, worker: Worker, task: luigi.Task, *args: Any) -> Any:
         """Schedule a command."""
@@ -111,6 +110,8 @@ class _Hooks:
         except RPCError:
             _finish(worker)
             raise away_error(worker._scheduler) from None
+        finally:
+            self._watches.pop(worker, None)
 
     def _schedule_again(self, worker: Worker) -> None:
         logger.warning("the scheduler was restarted and knows nothing of the build: it is scheduled again")
