@@ -21,7 +21,7 @@ from luigi_ilsvrc.tasks.luigi_support.scheduler_link import is_remote, without_r
 LOST_AFTER = 60.0
 """Seconds without a sign of life after which a worker counts as lost; workers give one each second."""
 
-_LOST_AFTER_DEATH = 5.0
+_LOST_AFTER_DEATH = 3.5
 """The same, if there is no such process on this host any more."""
 
 _INTERVAL = 2.0
@@ -62,13 +62,14 @@ class LostWorkerWatch:
         self._end.set()
 
     def _watch(self) -> None:
-        while not self._end.wait(_INTERVAL):
+        while not self._end.is_set():
             try:
                 # As Luigi's own thread does: no process may be forked while a host's name is looked up.
                 with fork_lock:
                     self.look(time.monotonic())
             except (RPCError, OSError, ValueError) as error:
                 logger.debug("cannot look for lost workers: %s", error)
+            self._end.wait(_INTERVAL)
 
     def has_given_out(self) -> bool:
         """Look now; tell whether tasks were given out again since the last call. Raises RPCError."""
