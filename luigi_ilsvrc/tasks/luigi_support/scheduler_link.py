@@ -97,7 +97,7 @@ def wait_for(scheduler: Any, seconds: float) -> None:
 def _retryer(url: str, seconds: float) -> Retrying:
     def say(state: RetryCallState) -> None:
         if state.attempt_number == 1:
-            logger.warning("the scheduler at %s does not answer: waiting for it", url)
+            logger.warning("the scheduler at %s does not answer: waiting for it; start luigid if it does not run", url)
 
     stop = stop_after_delay(seconds) if seconds else stop_never
     return Retrying(wait=wait_fixed(_ASK_AGAIN), stop=stop, reraise=True, after=say)
