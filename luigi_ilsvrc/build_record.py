@@ -171,11 +171,13 @@ def begin(
     OSError
         If something cannot be read or written.
     """
-    if read_record(paths) is None:
+    begun = read_record(paths)
+    if begun is None:
         _write_record(paths, tables, archives, source)
     elif is_command and _is_unused(paths):
         _copy_tables(paths, tables)
-        _replace_record(paths, BuildRecord(_digests(tables), dict(archives), source))
+        kept = {name: md5 for name, md5 in begun.archives.items() if _has_come(paths, name)}
+        _replace_record(paths, BuildRecord(_digests(tables), {**archives, **kept}, source))
     for path, other in ((paths.build_record, paths.build_record_copy), (paths.build_record_copy, paths.build_record)):
         if not path.exists():
             publish.replace_file(path, other.read_bytes())
@@ -196,12 +198,20 @@ def _replace_record(paths: DataSetPaths, record: BuildRecord) -> None:
 
 
 def _is_unused(paths: DataSetPaths) -> bool:
-    """Tell whether no task has begun to make anything: there is nothing but the record."""
-    if paths.bounding_boxes.exists():
-        return False
-    record = {path.name for path in (paths.build_record, paths.tables)}
-    outputs = set(os.listdir(paths.dataset)) - {paths.index_folder.name}
-    return not outputs and set(os.listdir(paths.index_folder)) <= record
+    """Tell whether nothing was made from the label tables: there are archives, complete or not, and records at most."""
+    archives = tuple(archive.local_name for archive in ARCHIVES)
+    index = {path.name for path in (paths.build_record, paths.tables, paths.manifests, paths.locks)}
+    return (
+        not paths.bounding_boxes.exists()
+        and all(name.startswith(archives) for name in set(os.listdir(paths.dataset)) - {paths.index_folder.name})
+        and set(os.listdir(paths.index_folder)) <= index
+        and all(name.startswith(archives) for name in _names_in(paths.manifests))
+        and not _names_in(paths.locks)
+    )
+
+
+def _names_in(folder: Path) -> list[str]:
+    return os.listdir(folder) if folder.is_dir() else []
 
 
 def _corrected(record: BuildRecord, archives: Mapping[str, str | None]) -> BuildRecord:

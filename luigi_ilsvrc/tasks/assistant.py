@@ -5,6 +5,8 @@ hold too. Luigi's ``--assistant`` gives up if luigid does not run yet, and never
 """
 
 import datetime
+import functools
+import json
 import sys
 import time
 from collections.abc import Sequence
@@ -17,15 +19,23 @@ from luigi.rpc import RemoteScheduler, RPCError
 from luigi.scheduler import WORKER_STATE_ACTIVE
 from luigi.worker import GetWorkResponse, Worker
 
+from luigi_ilsvrc.errors import BuildError
 from luigi_ilsvrc.tasks.downloads import DownloadTask
 from luigi_ilsvrc.tasks.luigi_support import logs
-from luigi_ilsvrc.tasks.luigi_support.scheduler_link import away_error, logger, ping_without_retries, wait_for
-from luigi_ilsvrc.tasks.parameters import MinutesParameter, setting
+from luigi_ilsvrc.tasks.luigi_support.scheduler_link import (
+    finish_running_tasks,
+    logger,
+    ping_without_retries,
+    wait_for,
+)
+from luigi_ilsvrc.tasks.parameters import MinutesParameter, ParameterError, setting
 
 _PAUSE = 10.0
 """Seconds in which another worker can take a task that was given back: this one would get it again at once."""
 
 _LONGEST_PAUSE = 300.0
+
+_NOTHING = GetWorkResponse(None, [], 0, 0, 0, WORKER_STATE_ACTIVE)
 
 
 class Assist(luigi.Task):
@@ -69,6 +79,8 @@ class AssistantWorker(Worker):
         )
         self._idle_seconds = idle_seconds
         self._pause, self._pauses_until = _PAUSE, 0.0
+        self._given: Any = None
+        scheduler.get_work = functools.partial(self._take, scheduler.get_work)
 
     def __enter__(self) -> "AssistantWorker":
         super().__enter__()
@@ -79,13 +91,11 @@ class AssistantWorker(Worker):
         """Run tasks until there have been none for some time, or the scheduler is away for so long."""
         logger.info("assistant of %s: waiting for tasks", self._scheduler._url)
         try:
-            result = super().run()
+            return super().run()
         except RPCError:
-            for process in self._running_tasks.values():
-                process.join()
-            logger.warning("%s", away_error(self._scheduler))
-            result = True
-        return result
+            finish_running_tasks(self)
+            logger.warning("the scheduler at %s does not answer any more: the assistant ends", self._scheduler._url)
+            return True
 
     def _keep_alive(self, get_work_response: Any) -> bool:
         if self._stop_requesting_work or not self._config.keep_alive:
@@ -95,8 +105,31 @@ class AssistantWorker(Worker):
 
     def _get_work(self) -> Any:
         if time.monotonic() < self._pauses_until:
-            return GetWorkResponse(None, [], 0, 0, 0, WORKER_STATE_ACTIVE)
-        return super()._get_work()
+            return _NOTHING
+        try:
+            return super()._get_work()
+        except RPCError:
+            raise
+        except Exception as error:
+            # Luigi expects a task that is not known, and not that its module is missing or fails.
+            self._handle_task_load_error(error, [self._given])
+            return _NOTHING
+
+    def _handle_task_load_error(self, exception: Any, task_ids: Sequence[str]) -> None:
+        logger.error("a task that comes from the scheduler cannot be loaded here: %s", exception)
+        for task_id in task_ids:
+            # Luigi's own method sends the exception, which JSON cannot hold.
+            self._add_task(
+                worker=self._id, task_id=task_id, status="FAILED", runnable=False, expl=json.dumps(str(exception))
+            )
+
+    def _take(self, get_work: Any, **arguments: Any) -> Any:
+        """Ask for work, and forget the task that comes: it may be of another command now, with other parameters."""
+        answer = get_work(**arguments)
+        self._given = answer.get("task_id")
+        if self._given not in self._running_tasks:
+            self._scheduled_tasks.pop(self._given, None)
+        return answer
 
     def _add_task(self, *args: Any, **kwargs: Any) -> None:
         task = self._scheduled_tasks.get(kwargs["task_id"])
@@ -119,6 +152,9 @@ class AssistantWorker(Worker):
 
 
 class _AssistantFactory(_WorkerSchedulerFactory):
+    def create_local_scheduler(self) -> Any:
+        raise ParameterError("--local-scheduler: an assistant needs a luigid; leave this out, or take it out of [core]")
+
     def create_remote_scheduler(self, url: str) -> RemoteScheduler:
         scheduler = RemoteScheduler(url)
         wait_for(scheduler, _idle_seconds())
@@ -142,3 +178,5 @@ def main(arguments: Sequence[str] | None = None) -> None:
         luigi.run(command, worker_scheduler_factory=_AssistantFactory())
     except RPCError:
         sys.exit("luigi-ilsvrc-assistant: the scheduler did not answer for --idle-minutes: check --scheduler-host")
+    except BuildError as error:
+        sys.exit(f"luigi-ilsvrc-assistant: {error}")

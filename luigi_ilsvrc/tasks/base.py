@@ -1,6 +1,7 @@
 """What all tasks share: parameters, the places of outputs, and how an output is made."""
 
 import os
+from collections.abc import Mapping
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, ClassVar
@@ -69,8 +70,8 @@ def _table_parameter(name: str, description: str) -> FileParameter:
 class ILSVRCTask(luigi.Task):
     """A task of the build of one data set.
 
-    Source, label tables and checksums are given to a command. Its tasks take them to the build's record, and to no
-    other host: whoever gets a task from the scheduler takes them from the record (`RECORDED`). So what the scheduler
+    Source, label tables and checksums are given to a command, which writes them to the build's record. The scheduler is
+    sent the word `RECORDED` in their place, and who gets a task from it reads the record. So what the scheduler
     remembers of an earlier command cannot build. If the source is a folder that holds label tables or checksums, these
     parameters have the paths of its files from the moment that a task is made.
     """
@@ -169,9 +170,9 @@ class ILSVRCTask(luigi.Task):
         except BuildError as error:
             raise ParameterError(str(error)) from error
 
-    def to_str_params(self, only_significant: bool = False, only_public: bool = False) -> dict[str, str]:
-        """Return the parameters as Luigi sends them to the scheduler: with the build's record in place of a source."""
-        params: dict[str, str] = super().to_str_params(only_significant, only_public)
+    @staticmethod
+    def params_of_scheduler(params: Mapping[str, str]) -> dict[str, str]:
+        """Return parameters, as strings, as the scheduler may have them: `RECORDED` for what is in the record."""
         return {name: RECORDED if name in _IN_THE_RECORD else value for name, value in params.items()}
 
     def process_resources(self) -> dict[str, int]:

@@ -35,7 +35,7 @@ Mutate = Callable[[bytes, random.Random], bytes]
 @pytest.mark.parametrize(
     ("kind", "change"),
     [("train", mutate), ("validation", mutate), ("boxes", mutate_gzip)],
-    ids=lambda value: str(value),
+    ids=["train", "validation", "boxes"],
 )
 @settings(max_examples=300, deadline=None)
 @given(rng=st.randoms(use_true_random=False))

@@ -9,10 +9,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from luigi.rpc import RemoteScheduler
 
-from tests.reliability.kill import differences
+from tests.reliability.kill import differences, wait_until
 from tests.support.running import PROJECT, SHARDS, contents, luigi, luigid, start_luigi
 
 pytestmark = pytest.mark.slow
@@ -78,8 +80,11 @@ def test_labels_that_were_only_scheduled_are_not_built_by_an_assistant(
 ) -> None:
     data_dir = tmp_path / "data"
     end(start_main(port, data_dir, reversed_source, "--workers", 0))
+    main = start_main(port, data_dir, ilsvrc, "--workers", 0, "--worker-keep-alive")
+    record = data_dir / "ilsvrc2012" / "index" / "build.json"
+    assert wait_until(lambda: f'"{ilsvrc}"' in record.read_text(), 60)
     assistant = start_assistant(port, "--idle-minutes", 0.1)
-    status, output = end(start_main(port, data_dir, ilsvrc, "--workers", 0, "--worker-keep-alive"))
+    status, output = end(main)
     said = end(assistant)[1]
     assert status == 0, output + said
     assert "ran successfully" in said
@@ -130,7 +135,7 @@ def test_the_exit_status_is_0_if_an_assistant_has_run_tasks(
 ) -> None:
     data_dir = tmp_path / "data"
     assistant = start_assistant(port, "--idle-minutes", 0.15)
-    status, output = end(start_main(port, data_dir, ilsvrc))
+    status, output = end(start_main(port, data_dir, ilsvrc, "--workers", 0, "--worker-keep-alive"))
     ended, said = end(assistant)
     assert (status, ended) == (0, 0), output + said
     assert "were run by other workers" in output
@@ -338,3 +343,117 @@ def test_what_the_record_holds_is_the_newest_commands_source(ilsvrc: Path, tmp_p
         (data_dir / "bounding_boxes.csv").unlink()
     record = json.loads((data_dir / "ilsvrc2012" / "index" / "build.json").read_text())
     assert record["source"] == str(mirror)
+
+
+# Commands of several tasks, and of tasks of other packages -----------------------------------------------------------
+
+
+def run_python(program: str, *arguments: object) -> tuple[int, str]:
+    """Run a program that uses Luigi from Python, with our luigi.cfg."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("LUIGI_", "IMAGENET_"))}
+    done = subprocess.run(
+        [sys.executable, "-c", program, *map(str, arguments)],
+        env={**kept, "LUIGI_CONFIG_PATH": str(OURS), "PYTHONPATH": str(PROJECT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=120,
+        cwd="/",
+    )
+    return done.returncode, done.stdout
+
+
+TASKS_OF_SOMEBODY = """
+import sys
+from pathlib import Path
+import luigi
+from luigi.worker import Worker
+from luigi_ilsvrc import BuildAll, DownloadBoundingBoxes
+data_dir, source = Path(sys.argv[1]), sys.argv[2]
+build = dict(data_dir=data_dir, source=source, train_shards=2, validation_shards=1)
+class Done(luigi.Task):
+    def complete(self): return True
+class Missing(luigi.ExternalTask):
+    def output(self): return luigi.LocalTarget("/nowhere/file")
+class Dynamic(luigi.Task):
+    def run(self):
+        yield BuildAll(**build)
+        self.output().open("w").close()
+    def output(self): return luigi.LocalTarget(str(data_dir / "dynamic"))
+"""
+
+
+def test_a_failure_is_not_hidden_by_another_task_of_the_command_that_is_complete(ilsvrc: Path, tmp_path: Path) -> None:
+    program = f"{TASKS_OF_SOMEBODY}print(luigi.build([Done(), BuildAll(**build)], local_scheduler=True))"
+    _, output = run_python(program, tmp_path / "data", tmp_path / "nothing")
+    assert output.splitlines()[-1] == "False"
+
+
+def test_an_external_task_that_is_missing_beside_a_build_ends_the_command(ilsvrc: Path, tmp_path: Path) -> None:
+    program = f"{TASKS_OF_SOMEBODY}print(luigi.build([Missing(), BuildAll(**build)], local_scheduler=True))"
+    _, output = run_python(program, tmp_path / "data", ilsvrc)
+    assert "scheduled again" not in output
+    assert (tmp_path / "data" / "bounding_boxes.csv").exists()
+
+
+def test_an_external_task_that_is_missing_beside_a_build_is_no_success(ilsvrc: Path, tmp_path: Path, port: int) -> None:
+    build = f"luigi.build([Missing(), BuildAll(**build)], scheduler_host='127.0.0.1', scheduler_port={port}, "
+    program = f"{TASKS_OF_SOMEBODY}print({build}detailed_summary=True).status)"
+    _, output = run_python(program, tmp_path / "data", ilsvrc)
+    assert output.splitlines()[-1] == "LuigiStatusCode.MISSING_EXT", output
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_task_of_somebody_may_require_a_build_while_it_runs(ilsvrc: Path, tmp_path: Path, workers: int) -> None:
+    program = f"{TASKS_OF_SOMEBODY}print(luigi.build([Dynamic()], local_scheduler=True, workers={workers}))"
+    _, output = run_python(program, tmp_path / "data", ilsvrc)
+    assert output.splitlines()[-1] == "True", output
+    assert (tmp_path / "data" / "dynamic").exists()
+
+
+def test_a_worker_of_somebody_takes_what_luigis_own_takes(ilsvrc: Path, tmp_path: Path) -> None:
+    program = (
+        f"{TASKS_OF_SOMEBODY}with Worker() as worker: print(worker.add(task=Done(), multiprocess=False), worker.run())"
+    )
+    _, output = run_python(program, tmp_path / "data", ilsvrc)
+    assert output.splitlines()[-1] == "True True", output
+
+
+def test_an_assistant_gives_back_a_task_whose_module_it_does_not_have(tmp_path: Path, port: int) -> None:
+    scheduler: Any = RemoteScheduler(f"http://127.0.0.1:{port}")
+    scheduler.add_task(worker="somebody", task_id="theirs", family="Theirs", module="no_such_module", params={})
+    status, said = end(start_assistant(port, "--idle-minutes", 0.1))
+    assert status == 0, said
+    assert "theirs is given back" in said
+    [found] = scheduler.task_search("theirs")
+    assert found == "PENDING"
+
+
+@pytest.mark.parametrize("given", [("--idle-minutes", "x"), ("--idle-minutes", "-1"), ("--local-scheduler",)])
+def test_an_option_that_makes_no_sense_for_an_assistant_is_one_line(port: int, given: tuple[str, ...]) -> None:
+    status, said = end(start_assistant(port, *given, is_ready=False))
+    assert status == 1
+    assert given[0] in said.splitlines()[-1]
+    assert "Traceback" not in said
+
+
+def test_damage_that_an_assistant_finds_is_repaired_and_ends_as_damage(data_dir: Path, ilsvrc: Path, port: int) -> None:
+    (data_dir / "bounding_boxes.csv").write_text("damaged")
+    assistant = start_assistant(port, "--idle-minutes", 0.2)
+    common = ("--data-dir", data_dir, "--source", ilsvrc, *SHARDS, *address(port))
+    statuses = [end(start_luigi("VerifyBuild", *common, *options))[0] for options in ((), ("--repair", "true"))]
+    assert statuses == [30, 30]
+    assert not (data_dir / "bounding_boxes.csv").exists()
+    end(assistant)
+
+
+def test_ctrl_c_ends_a_command_that_waits_for_luigid(ilsvrc: Path, tmp_path: Path) -> None:
+    with luigid(tmp_path) as port:
+        pass
+    main = start_main(port, tmp_path / "data", ilsvrc)
+    assert main.stdout is not None
+    while "waiting for it" not in (line := main.stdout.readline()):
+        assert line
+    main.send_signal(signal.SIGINT)
+    main.communicate(timeout=20)
+    assert main.returncode != 0

@@ -16,7 +16,7 @@ from luigi.rpc import RPCError
 from luigi.worker import Worker, _get_retry_policy_dict, fork_lock
 
 from luigi_ilsvrc.storage.temporary import is_running
-from luigi_ilsvrc.tasks.luigi_support.scheduler_link import is_remote, without_retries
+from luigi_ilsvrc.tasks.luigi_support.scheduler_link import without_retries
 
 LOST_AFTER = 60.0
 """Seconds without a sign of life after which a worker counts as lost; workers give one each second."""
@@ -44,21 +44,21 @@ class LostWorkerWatch:
 
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
-        self._is_needed = is_remote(worker._scheduler)
         self._scheduler = without_retries(worker._scheduler)
         self._last_signs: dict[str, tuple[Any, float]] = {}
         self._ran_by: dict[str, str] = {}
+        self._failed_by_themselves: set[str] = set()
         self._has_given_out = False
         self._lock = threading.Lock()
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
-    def __enter__(self) -> "LostWorkerWatch":
-        if self._is_needed:
-            self._thread.start()
-        return self
+    def start(self) -> None:
+        """Look from time to time, until `end`."""
+        self._thread.start()
 
-    def __exit__(self, *exception: object) -> None:
+    def end(self) -> None:
+        """End looking."""
         self._end.set()
 
     def _watch(self) -> None:
@@ -73,8 +73,7 @@ class LostWorkerWatch:
 
     def has_given_out(self) -> bool:
         """Look now; tell whether tasks were given out again since the last call. Raises RPCError."""
-        if self._is_needed:
-            self.look(time.monotonic())
+        self.look(time.monotonic())
         with self._lock:
             answer, self._has_given_out = self._has_given_out, False
         return answer
@@ -106,14 +105,23 @@ class LostWorkerWatch:
     def _forgive(self, known: Collection[str]) -> None:
         """Have given out again what failed with its worker, and not by itself, as luigid or this watch has found."""
         failed = self._scheduler.task_list("FAILED", "", limit=False).keys() & self._worker._scheduled_tasks.keys()
-        for task_id in sorted(failed):
+        self._failed_by_themselves &= failed
+        for task_id in sorted(failed - self._failed_by_themselves):
             name = self._ran_by.pop(task_id, None)
-            if (name is not None and name not in known) or self._scheduler.fetch_error(task_id)[
-                "error"
-            ] in _NOT_ITS_OWN:
-                logger.warning("%s was run by a worker that is gone: it is given out again", task_id)
-                self._scheduler.forgive_failures(task_id=task_id)
-                self._has_given_out = True
+            has_vanished = name is not None and name not in known
+            if has_vanished or self._scheduler.fetch_error(task_id)["error"] in _NOT_ITS_OWN:
+                self._give_out_again(task_id)
+            else:
+                self._failed_by_themselves.add(task_id)
+
+    def _give_out_again(self, task_id: str) -> None:
+        if self._worker._scheduled_tasks[task_id].complete():
+            # A worker that has found it complete does not run it.
+            self._scheduler.mark_as_done(task_id=task_id)
+        else:
+            logger.warning("%s was run by a worker that is gone: it is given out again", task_id)
+            self._scheduler.forgive_failures(task_id=task_id)
+        self._has_given_out = True
 
     def _since(self, name: str, sign: Any, now: float) -> tuple[Any, float]:
         """Return the last sign of life, and since when it is the last one by the clock of this host."""

@@ -1,52 +1,60 @@
-"""What a worker knows of the others at one scheduler: what they run, and what they have made."""
+"""What a worker knows of the others at one luigid: what they run, what they have made, and what has failed there."""
 
 import json
 import logging
-import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import luigi
-from luigi.task import flatten
 from luigi.worker import Worker
-
-from luigi_ilsvrc.storage.visibility import patience, wait_until_seen
-
-_SAY_AFTER = 5.0
 
 _said: WeakKeyDictionary[Worker, tuple[Any, str]] = WeakKeyDictionary()
 
 logger = logging.getLogger("luigi-interface")
 
 
-def waits_for_others(worker: Worker, response: Any) -> bool:
+def as_known(scheduler: Any, task: luigi.Task) -> dict[str, Any] | None:
+    """Return what a scheduler knows of a task; None if it does not know it. Raises RPCError."""
+    found = scheduler.task_search(task.task_id)
+    return next((tasks[task.task_id] for tasks in found.values() if task.task_id in tasks), None)
+
+
+def waits_for_others(worker: Worker, commands: Sequence[str], response: Any) -> bool:
     """Tell whether a worker that gets nothing to run has to wait: for tasks that others run, or for resources.
 
     Parameters
     ----------
     worker : Worker
         It has scheduled a build.
+    commands : sequence of str
+        The ids of the tasks that it was asked for.
     response : GetWorkResponse
         What the scheduler has answered.
+
+    Raises
+    ------
+    RPCError
+        If the scheduler does not answer.
     """
     if not worker.add_succeeded:
         return False
     if response.running_tasks:
-        _say_once(worker, f"waiting for {len(response.running_tasks)} tasks that other workers run")
+        _say_once(worker, "waiting for tasks that other workers run")
         return True
-    if response.n_pending_tasks == 0:
-        return False
-    scheduler = worker._scheduler
-    failed = {**scheduler.task_list("FAILED", "", limit=False), **_after_a_failure(scheduler)}
-    if response.n_pending_tasks <= len(failed.keys() & worker._scheduled_tasks.keys()):
-        return False
-    # The tasks of other builds hold the resources; or the operator has paused the scheduler.
-    if not scheduler.task_list("RUNNING", "", limit=False) and not scheduler.is_paused()["paused"]:
+    if response.n_pending_tasks == 0 or not _lacks_resources_alone(worker._scheduler, commands):
         return False
     _say_once(worker, "waiting for Luigi's resources, which other tasks hold, or for a scheduler that is paused")
     return True
+
+
+def _lacks_resources_alone(scheduler: Any, commands: Sequence[str]) -> bool:
+    """Tell whether a task could run if other tasks did not hold its resources, or the scheduler was not paused."""
+    graphs = [scheduler.dep_graph(command, include_done=False) for command in commands]
+    tasks = [task for graph in graphs for task in graph.values()]
+    ready = [task for task in tasks if task["status"] == "PENDING" and not task["deps"]]
+    held = {name for task in scheduler.task_list("RUNNING", "", limit=False).values() for name in task["resources"]}
+    return any(held & task["resources"].keys() for task in ready) or bool(ready and scheduler.is_paused()["paused"])
 
 
 def _say_once(worker: Worker, message: str) -> None:
@@ -56,72 +64,31 @@ def _say_once(worker: Worker, message: str) -> None:
         logger.info(message)
 
 
-def _after_a_failure(scheduler: Any) -> dict[str, Any]:
-    tasks: dict[str, Any] = scheduler.task_list("PENDING", "UPSTREAM_FAILED", limit=False)
-    return tasks
-
-
-def has_forgotten(worker: Worker) -> bool:
-    """Tell whether a scheduler has lost what a worker has scheduled: it was restarted, without its state or an old one.
-
-    Raises RPCError.
-    """
-    if worker._first_task is None or worker._stop_requesting_work or not worker.add_succeeded:
-        return False
-    known = _as_known(worker)
-    return known is None or (known["status"] != "DONE" and worker._id not in known["workers"])
-
-
-def _as_known(worker: Worker) -> dict[str, Any] | None:
-    """Return what a scheduler knows of the task that a worker has scheduled first; None if it does not know it."""
-    found = worker._scheduler.task_search(worker._first_task)
-    return next((tasks[worker._first_task] for tasks in found.values() if worker._first_task in tasks), None)
-
-
-def count_what_others_made(worker: Worker) -> bool:
-    """Let Luigi's summary and exit status count what other workers have made, if the command is complete.
-
-    Returns
-    -------
-    bool
-        Whether the command's task is complete.
-    """
+def count_as_done(worker: Worker) -> None:
+    """Let Luigi's summary and exit status count as done whatever a worker has scheduled."""
     history = worker._add_task_history
     done = {task for task, status, _ in history if status == "DONE"}
+    failed = {task for task, status, _ in history if status == "FAILED"}
     made = {task for task, status, _ in history if status == "PENDING"} - done
-    first = worker._scheduled_tasks.get(worker._first_task)
-    if first is None or not worker.add_succeeded or (made and not _is_complete(worker, first)):
-        return False
-    if made:
-        logger.info("%d tasks were run by other workers", len(made))
+    if made - failed:
+        logger.info("%d tasks were run by other workers", len(made - failed))
     history.extend((task, "DONE", True) for task in made)
     for answer in worker._get_work_response_history:
         # What they were running when it was asked for.
         answer["running_tasks"] = []
-    return first in done or bool(made)
 
 
-def _is_complete(worker: Worker, first: luigi.Task) -> bool:
-    known = _as_known(worker)
-    if known is None or known["status"] != "DONE":
-        return first.complete()
-    for task in worker._scheduled_tasks.values():
-        getattr(task, "end_on_this_host", _do_nothing)()
-    return complete_in_time(lambda task: task.complete(), first)
-
-
-def _do_nothing() -> None:
-    """Do nothing, for tasks of other packages."""
-
-
-def say_what_others_failed(worker: Worker) -> None:
-    """Log why tasks of a command have failed that other workers have run."""
+def count_as_failed(worker: Worker) -> None:
+    """Let Luigi's summary and exit status count what has failed on other workers, and log why. Raises RPCError."""
     own = {task.task_id for task, status, _ in worker._add_task_history if status == "FAILED"}
-    failed = [*worker._scheduler.task_list("FAILED", "", limit=False)]
-    for task_id in [*failed, *worker._scheduler.task_list("DISABLED", "", limit=False)]:
+    scheduler = worker._scheduler
+    failed = [task_id for status in ("FAILED", "DISABLED") for task_id in scheduler.task_list(status, "", limit=False)]
+    for task_id in failed:
         if task_id in worker._scheduled_tasks and task_id not in own:
-            error = worker._scheduler.fetch_error(task_id)["error"]
-            logger.error("%s has failed on another worker: %s", task_id, _as_text(error))
+            logger.error(
+                "%s has failed on another worker: %s", task_id, _as_text(scheduler.fetch_error(task_id)["error"])
+            )
+            worker._add_task_history.append((worker._scheduled_tasks[task_id], "FAILED", True))
 
 
 def _as_text(error: str | None) -> str:
@@ -129,29 +96,3 @@ def _as_text(error: str | None) -> str:
         return str(json.loads(error or ""))
     except ValueError:
         return str(error)
-
-
-def complete_in_time(is_complete: Callable[[luigi.Task], bool], task: luigi.Task) -> bool:
-    """Tell whether a task is complete; if the scheduler says so and it is not, wait until its outputs are visible."""
-    begun, is_said = time.monotonic(), False
-
-    def is_seen() -> bool:
-        nonlocal is_said
-        if is_complete(task):
-            return True
-        if not is_said and time.monotonic() - begun > _SAY_AFTER:
-            is_said = True
-            logger.info("waiting until the output of %s is visible on this host", task)
-        return False
-
-    return wait_until_seen(is_seen, list(_folders(task)), patience())
-
-
-def _folders(task: luigi.Task) -> Iterator[Path]:
-    """Yield the folders in which a task's outputs, and what is recorded of them, appear."""
-    for target in flatten(task.output()):
-        if isinstance(target, luigi.LocalTarget):
-            yield Path(target.path).parent
-    paths = getattr(task, "paths", None)
-    if paths is not None:
-        yield from (paths.dataset, paths.index_folder, paths.manifests)

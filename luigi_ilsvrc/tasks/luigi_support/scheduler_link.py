@@ -77,6 +77,15 @@ def _ping(ping: Callable[..., Any], **arguments: Any) -> Any:
         return None
 
 
+def finish_running_tasks(worker: Worker) -> None:
+    """Wait for the tasks that a worker runs in processes of their own."""
+    running = [process for process in worker._running_tasks.values() if process.is_alive()]
+    if running:
+        logger.warning("the scheduler does not answer: %d running tasks are finished, and none is begun", len(running))
+    for process in running:
+        process.join()
+
+
 def wait_for(scheduler: Any, seconds: float) -> None:
     """Let a connection wait for its scheduler if that is away, and say so once; a local scheduler never is.
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import luigi
-from luigi.parameter import ParameterVisibility
 
 from luigi_ilsvrc import cleanup
 from luigi_ilsvrc.dataset.images import load_pillow
@@ -45,12 +44,10 @@ class VerifyBuild(FormatsTask, VerificationTask):
     Its output is written if all is well. Else it fails, and a later run for the same date verifies all afresh.
     """
 
-    started = luigi.Parameter(
-        default=STARTED, significant=False, visibility=ParameterVisibility.HIDDEN, description="when it began, in ns"
-    )
+    # Both tell one run from another of the same day: the scheduler keeps the values with which a task was scheduled.
+    started = luigi.Parameter(default=STARTED, description="when it began, in ns")
     repair = SwitchParameter(
         default=False,
-        significant=False,
         description="true removes damaged outputs, so that the next BuildAll makes just those again",
     )
 

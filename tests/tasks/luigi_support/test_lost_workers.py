@@ -151,6 +151,15 @@ def test_a_task_that_luigid_has_failed_with_its_worker_is_given_out_again(
         assert not watch.has_given_out()
 
 
+def test_a_task_whose_output_is_there_is_not_given_out_again(
+    scheduler: Any, worker: Worker, run_elsewhere: Run, ended_pid: int, task: Tiny
+) -> None:
+    run_elsewhere(socket.gethostname(), ended_pid)
+    task.run()
+    look(worker, 0, 6)
+    assert status(scheduler) == "DONE"
+
+
 def test_a_task_that_failed_by_itself_is_not_given_out_again(
     scheduler: Any, worker: Worker, run_elsewhere: Run, task: Tiny
 ) -> None:
