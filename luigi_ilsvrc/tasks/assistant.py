@@ -111,6 +111,8 @@ class AssistantWorker(Worker):
         except RPCError:
             raise
         except Exception as error:
+            if self._given is None:
+                raise
             # Luigi expects a task that is not known, and not that its module is missing or fails.
             self._handle_task_load_error(error, [self._given])
             return _NOTHING
