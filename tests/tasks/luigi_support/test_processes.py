@@ -14,7 +14,7 @@ import luigi
 import pytest
 from luigi.worker import ContextManagedTaskProcess, Worker
 
-from luigi_ilsvrc.tasks.luigi_support import build_worker
+from luigi_ilsvrc.tasks.base import ILSVRCTask
 from luigi_ilsvrc.tasks.luigi_support.processes import BuildProcess
 from luigi_ilsvrc.tasks.luigi_support.result_queue import ResultQueue
 from tests.reliability.kill_children import TinyBuild
@@ -94,7 +94,7 @@ if __name__ == "__main__":
 """
 
 
-class Sleeper(luigi.Task):
+class Sleeper(ILSVRCTask):
     """Writes its process id and sleeps until a file is there."""
 
     directory = luigi.Parameter()
@@ -110,9 +110,6 @@ class Sleeper(luigi.Task):
         while not Path(self.directory, "wake").exists():
             time.sleep(0.02)
         Path(self.directory, f"{self.number}.done").touch()
-
-
-build_worker.install(Sleeper)
 
 
 @pytest.fixture(params=["fork", "spawn", "forkserver"])
