@@ -135,7 +135,7 @@ def test_a_task_that_luigid_has_failed_with_its_worker_is_given_out_again(
     tmp_path: Path, task: Tiny, ended_pid: int
 ) -> None:
     # luigid reads it: it drops the worker before the watch would.
-    (tmp_path / "luigi.cfg").write_text("[scheduler]\nworker_disconnect_delay = 1\n")
+    (tmp_path / "luigi.cfg").write_text("[scheduler]\nworker_disconnect_delay = 6\n")
     with luigid(tmp_path) as port:
         scheduler: Any = RemoteScheduler(f"http://127.0.0.1:{port}")
         worker = Worker(scheduler=scheduler, worker_id="ours")
@@ -144,7 +144,7 @@ def test_a_task_that_luigid_has_failed_with_its_worker_is_given_out_again(
         assert scheduler.get_work(worker="other", host="elsewhere", assistant=True)["task_id"]
         watch = LostWorkerWatch(worker)
         assert not watch.has_given_out()
-        time.sleep(2)
+        time.sleep(7)
         scheduler.ping(worker="ours")
         assert watch.has_given_out()
         assert status(scheduler) == "PENDING"
