@@ -1,7 +1,8 @@
 """What a data directory was begun with: label tables and archives. Later runs continue with these, or are refused.
 
-The record is ``index/build.json``; in ``index/tables`` lie a copy of it, and copies of the label tables. They are
-written by the first task that runs, and never changed.
+The record is ``index/build.json``; in ``index/tables`` lie a copy of it, and copies of the label tables. A command
+writes them before its tasks run. Later ones change the source, the MD5 sums of archives that never came, and the tables
+as long as nothing was made from them.
 """
 
 import hashlib
@@ -71,7 +72,7 @@ def read_record(paths: DataSetPaths) -> BuildRecord | None:
 
 
 def read_used_record(paths: DataSetPaths) -> BuildRecord | None:
-    """Read the record of a build if something was made of it already; until then, a command may give other tables.
+    """Read the record of a build if something was made from its tables; until then, a command may give others.
 
     Raises a `BuildRecordError` as `read_record`.
     """
@@ -157,7 +158,7 @@ def begin(
         Where the archives come from.
     is_command : bool
         Whether a command begins or continues the build, and not one of its tasks: its source counts from now on, and
-        so do its label tables if nothing was made yet, as after a command that was stopped before its first task.
+        so do its label tables if nothing was made from others yet, as after a command that was stopped early.
 
     Returns
     -------
@@ -245,7 +246,7 @@ def compare(
 ) -> None:
     """Raise `BuildRecordError` if a run is given other tables or checksums than the build was begun with.
 
-    Checksums of an archive that never came may be corrected, and the tables as long as nothing was made from them.
+    Checksums of an archive that never came may be corrected.
     """
     for name, path in tables.items():
         given, begun = digest_of(path), record.tables.get(name)

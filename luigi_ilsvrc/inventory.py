@@ -87,10 +87,9 @@ def _is_table_copy(name: str) -> bool:
 
 
 def _folders_of_manifests(paths: DataSetPaths, below: Mapping[Path, IsKnown]) -> Iterator[OutputFolder]:
-    # What lies in a folder that is linked is not ours, whatever its name.
-    linked = paths.linked_manifest_folders()
     for folder, is_output in below.items():
-        if (manifests := paths.manifests / folder.name) not in linked:
+        # What lies in a folder that is linked is not ours, whatever its name.
+        if not (manifests := paths.manifests / folder.name).is_symlink():
             yield OutputFolder(manifests, partial(_is_manifest, is_output=is_output))
 
 

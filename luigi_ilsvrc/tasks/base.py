@@ -156,20 +156,6 @@ class ILSVRCTask(luigi.Task):
             raise
         return _with_files_of_folder(values)
 
-    @classmethod
-    def from_str_params(cls, params_str: dict[str, str]) -> Any:
-        """Make a task that comes from the scheduler, as Luigi does.
-
-        Raises
-        ------
-        ParameterError
-            If it cannot be made: for Luigi, the task has then failed, and the worker goes on.
-        """
-        try:
-            return super().from_str_params(params_str)
-        except BuildError as error:
-            raise ParameterError(str(error)) from error
-
     @staticmethod
     def params_of_scheduler(params: Mapping[str, str]) -> dict[str, str]:
         """Return parameters, as strings, as the scheduler may have them: `RECORDED` for what is in the record."""
@@ -205,9 +191,10 @@ class ILSVRCTask(luigi.Task):
         return {name: self._table_path(name, value, record) for name, value in given.items()}
 
     def record(self) -> BuildRecord | None:
-        """Return the build's record; None if this task's command is the first one of which something is made.
+        """Return the build's record; None if there is none, or nothing was made yet from the tables that it names.
 
-        Raises a `BuildRecordError` if it is damaged, or if this task was given nothing else and there is none.
+        A task that comes from the scheduler takes it as it is, and waits for it. Raises a `BuildRecordError` if it is
+        damaged, or if such a task finds none.
         """
         if self.source == RECORDED:
             return await_record(self.paths, visibility.patience())

@@ -46,7 +46,7 @@ class DataSetTask(OutputTask, BuildTask):
     """A task whose output is part of the data set.
 
     Beside the index stands a manifest of each output: what it holds, and what it was made from. It is there when the
-    output is. The first task of a build to run writes the build's record; each compares what it was given with that.
+    output is. Each task compares what it was given with the build's record.
     """
 
     def make(self, path: Path, progress: Progress) -> Files | None:

@@ -17,7 +17,6 @@ from urllib.request import url2pathname
 
 import luigi
 from luigi.parameter import ConfigPath
-from luigi.task_register import TaskClassException
 
 from luigi_ilsvrc.dataset.splits import SPLITS
 from luigi_ilsvrc.dataset.synsets import SYNSET
@@ -37,11 +36,8 @@ RECORDED = "recorded"
 _settings = {"username", "access_key"}
 
 
-class ParameterError(BuildError, TaskClassException):
-    """A parameter has a value that makes no sense, or is missing.
-
-    For a worker that gets such a task from the scheduler, it is one that cannot be loaded.
-    """
+class ParameterError(BuildError):
+    """A parameter has a value that makes no sense, or is missing."""
 
 
 def setting(name: str) -> ConfigPath:

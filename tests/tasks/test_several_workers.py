@@ -296,28 +296,17 @@ def test_without_resources_in_luigis_configuration_nothing_is_bound(ilsvrc: Path
 # Retries -------------------------------------------------------------------------------------------------------------
 
 
-def test_a_task_that_failed_too_often_is_disabled_as_the_operator_has_set_it(
-    ilsvrc: Path, tmp_path: Path, retry_config: Callable[[str], Path]
+@pytest.mark.parametrize("failures", [1, 3])
+def test_a_failed_task_is_given_out_again_until_it_is_disabled_as_the_operator_has_set_it(
+    tmp_path: Path, retry_config: Callable[[str], Path], failures: int
 ) -> None:
-    config = retry_config("retry_count = 1\nretry_delay = 1\n")
+    config = retry_config(f"retry_count = {failures}\nretry_delay = 1\n")
     status, output = luigi(
         *("DownloadTrain", "--data-dir", tmp_path / "data", "--source", tmp_path / "nothing", "--worker-keep-alive"),
         config=config,
     )
     assert status == 30, output
-    assert output.count("running   DownloadTrain") == 1
-
-
-def test_a_failed_task_is_given_out_again_after_the_delay_that_is_set(
-    ilsvrc: Path, tmp_path: Path, retry_config: Callable[[str], Path]
-) -> None:
-    config = retry_config("retry_count = 3\nretry_delay = 1\n")
-    status, output = luigi(
-        *("DownloadTrain", "--data-dir", tmp_path / "data", "--source", tmp_path / "nothing", "--worker-keep-alive"),
-        config=config,
-    )
-    assert status == 30, output
-    assert output.count("running   DownloadTrain") == 3
+    assert output.count("running   DownloadTrain") == failures
 
 
 @pytest.fixture

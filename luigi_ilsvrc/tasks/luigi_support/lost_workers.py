@@ -12,11 +12,10 @@ import time
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from luigi.rpc import RPCError
 from luigi.worker import Worker, _get_retry_policy_dict, fork_lock
 
 from luigi_ilsvrc.storage.temporary import is_running
-from luigi_ilsvrc.tasks.luigi_support.scheduler_link import without_retries
+from luigi_ilsvrc.tasks.luigi_support.scheduler_link import NO_ANSWER, without_retries
 
 LOST_AFTER = 60.0
 """Seconds without a sign of life after which a worker counts as lost; workers give one each second."""
@@ -67,7 +66,7 @@ class LostWorkerWatch:
                 # As Luigi's own thread does: no process may be forked while a host's name is looked up.
                 with fork_lock:
                     self.look(time.monotonic())
-            except (RPCError, OSError, ValueError) as error:
+            except NO_ANSWER as error:
                 logger.debug("cannot look for lost workers: %s", error)
             self._end.wait(_INTERVAL)
 

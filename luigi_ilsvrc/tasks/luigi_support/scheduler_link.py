@@ -17,6 +17,9 @@ from luigi_ilsvrc.errors import BuildError
 _QUICK_SECONDS = 5.0
 """How long a call may take that nothing depends on."""
 
+NO_ANSWER = (RPCError, OSError, ValueError)
+"""What a call raises if luigid, or something in between, is away or does not answer as luigid does."""
+
 _IDLE_SECONDS = 10.0
 _ASK_AGAIN = 2.0
 _LUIGIS_SETTINGS = ("rpc-retry-attempts", "rpc-retry-wait")
@@ -72,7 +75,7 @@ def ping_without_retries(worker: Worker) -> None:
 def _ping(ping: Callable[..., Any], **arguments: Any) -> Any:
     try:
         return ping(**arguments)
-    except (RPCError, OSError, ValueError) as error:
+    except NO_ANSWER as error:
         logger.debug("no answer to a sign of life: %s", error)
         return None
 
@@ -119,9 +122,7 @@ class BackgroundReporter(TaskStatusReporter):
     """
 
     def __init__(self, original: TaskStatusReporter) -> None:
-        super().__init__(
-            without_retries(original._scheduler), original._task_id, original._worker_id, original.scheduler_messages
-        )
+        super().__init__(original._scheduler, original._task_id, original._worker_id, original.scheduler_messages)
         self._waiting: dict[str, Callable[[], Any]] = {}
         self._changed: threading.Condition | None = None
         self._is_sending = False
@@ -143,7 +144,9 @@ class BackgroundReporter(TaskStatusReporter):
             send()
             return
         if self._changed is None:
-            # Here, in the process of the task: what the worker makes may be pickled, or be forked while it is locked.
+            # Here, in the process of the task, and only if it reports: most end before that. What the worker makes may
+            # be pickled, or be forked while it is locked.
+            self._scheduler = without_retries(self._scheduler)
             self._changed = threading.Condition()
         with self._changed:
             self._waiting[kind] = send
@@ -161,5 +164,5 @@ class BackgroundReporter(TaskStatusReporter):
                 _, send = self._waiting.popitem()
             try:
                 send()
-            except (RPCError, OSError, ValueError) as error:
+            except NO_ANSWER as error:
                 logger.debug("cannot report progress: %s", error)

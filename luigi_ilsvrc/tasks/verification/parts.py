@@ -5,10 +5,10 @@ import json
 import shlex
 import time
 import zlib
-from collections import ChainMap
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -168,7 +168,7 @@ class VerifyPart(VerificationTask):
     def read_manifest(self, task: DataSetTask) -> "ReadManifest":
         """Read the manifest of an output, and compare the inputs that it names with those of this build."""
         path = Path(task.manifest().path)
-        if path.parent in self.paths.linked_manifest_folders():
+        if path.parent != self.paths.manifests and path.parent.is_symlink():
             return ReadManifest(None, f"{path.parent} is a link", "")
         try:
             manifest = read_manifest(path)
@@ -181,13 +181,17 @@ class VerifyPart(VerificationTask):
     def _other_input(self, task: DataSetTask, manifest: Manifest) -> str:
         """Return an input of an output, or of what it was made from, that is not that of this build; empty if none."""
         # Also of an archive that was deleted after the output was made of it.
-        archives = (self.clone(download).digest() for download in DOWNLOADS)
-        expected = {**dict(ChainMap(*archives)), **self.expected_inputs(task)}
+        expected = {**self._archive_digests, **self.expected_inputs(task)}
         others = sorted(name for name in expected if manifest.inputs.get(name, expected[name]) != expected[name])
         inherited = (
             self.read_manifest(made).other_input for made, _ in task.reads() if not self.computed(made).exists()
         )
         return others[0] if others else next(filter(None, inherited), "")
+
+    @cached_property
+    def _archive_digests(self) -> dict[str, str]:
+        digests = (self.clone(download).digest() for download in DOWNLOADS)
+        return {name: digest for archive in digests for name, digest in archive.items()}
 
     def computed(self, task: DataSetTask) -> Path:
         """Return where this run writes what it computes anew in place of the output of a task."""
