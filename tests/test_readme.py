@@ -137,7 +137,7 @@ def test_a_build_with_an_assistant_ends_well_and_so_does_the_assistant(checkout:
     with luigid(tmp_path) as port:
         here = f"--scheduler-host 127.0.0.1 --scheduler-port {port}"
         helper = subprocess.Popen(
-            [*shlex.split(assistant.replace("--scheduler-host scheduler", here)), "--idle-minutes", "0.1"],
+            [*shlex.split(assistant.replace("--scheduler-host scheduler", here)), "--idle-minutes", "0.5"],
             cwd=checkout,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

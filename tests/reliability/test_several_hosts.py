@@ -24,7 +24,7 @@ pytestmark = pytest.mark.slow
 
 _STALE = 1.0
 """Seconds that a host may not see what another one has made."""
-_IDLE_MINUTES = 0.1
+_IDLE_MINUTES = 0.5
 """After which an assistant of these tests ends."""
 _LONGEST_BUILD = 90.0
 """Seconds, of this miniature and two hosts, whatever happens."""

@@ -135,7 +135,7 @@ def test_a_download_and_a_build_with_assistants_are_complete_and_all_jobs_end(
 ) -> None:
     download = submission.download()
     build = submission.build(f"--dependency=afterok:{download}")
-    assistants = submission.assistants(build, 2, idle_minutes=0.1)
+    assistants = submission.assistants(build, 2, idle_minutes=0.5)
     submission.wait_until_ended_well(build)
     assert_complete(submission, built)
     for index in range(2):

@@ -61,6 +61,12 @@ def end(process: subprocess.Popen[str]) -> tuple[int, str]:
     return process.returncode, output
 
 
+def release(assistant: subprocess.Popen[str]) -> tuple[int, str]:
+    """Ask an assistant to finish what it runs and to end: on a busy machine none is idle for a known time."""
+    assistant.send_signal(signal.SIGUSR1)
+    return end(assistant)
+
+
 @pytest.fixture
 def reversed_source(ilsvrc: Path, tmp_path: Path) -> Path:
     """The source with its tables of synsets and labels in reverse."""
@@ -83,9 +89,9 @@ def test_labels_that_were_only_scheduled_are_not_built_by_an_assistant(
     main = start_main(port, data_dir, ilsvrc, "--workers", 0, "--worker-keep-alive")
     record = data_dir / "ilsvrc2012" / "index" / "build.json"
     assert wait_until(lambda: f'"{ilsvrc}"' in record.read_text(), 60)
-    assistant = start_assistant(port, "--idle-minutes", 0.1)
+    assistant = start_assistant(port)
     status, output = end(main)
-    said = end(assistant)[1]
+    said = release(assistant)[1]
     assert status == 0, output + said
     assert "ran successfully" in said
     assert differences(data_dir, {**contents(built), **tables(data_dir)}) == []
@@ -104,9 +110,9 @@ def test_what_a_scheduler_kept_of_another_command_over_its_restart_is_not_built(
         end(start_main(port, data_dir, reversed_source, "--workers", 0))
     shutil.rmtree(data_dir)
     with luigid(tmp_path) as port:
-        assistant = start_assistant(port, "--idle-minutes", 0.1)
+        assistant = start_assistant(port)
         status, output = end(start_main(port, data_dir, ilsvrc, "--workers", 0, "--worker-keep-alive"))
-        said = end(assistant)[1]
+        said = release(assistant)[1]
     assert status == 0, output + said
     assert differences(data_dir, contents(built)) == []
 
@@ -134,9 +140,9 @@ def test_the_exit_status_is_0_if_an_assistant_has_run_tasks(
     ilsvrc: Path, built: Path, tmp_path: Path, port: int
 ) -> None:
     data_dir = tmp_path / "data"
-    assistant = start_assistant(port, "--idle-minutes", 0.15)
+    assistant = start_assistant(port)
     status, output = end(start_main(port, data_dir, ilsvrc, "--workers", 0, "--worker-keep-alive"))
-    ended, said = end(assistant)
+    ended, said = release(assistant)
     assert (status, ended) == (0, 0), output + said
     assert "were run by other workers" in output
     assert "done      TFRecordShard" in said
@@ -144,9 +150,9 @@ def test_the_exit_status_is_0_if_an_assistant_has_run_tasks(
 
 
 def test_each_task_runs_once(ilsvrc: Path, tmp_path: Path, port: int) -> None:
-    assistant = start_assistant(port, "--idle-minutes", 0.15)
+    assistant = start_assistant(port)
     _, output = end(start_main(port, tmp_path / "data", ilsvrc, "--workers", 2))
-    _, said = end(assistant)
+    _, said = release(assistant)
     ran = [line.partition(" running   ")[2] for line in (output + said).splitlines() if " running   " in line]
     assert sorted(ran) == sorted(set(ran))
 
@@ -160,9 +166,9 @@ def test_a_failure_in_an_assistant_is_not_0_and_the_main_worker_says_why(ilsvrc:
     # luigid reads it.
     (tmp_path / "luigi.cfg").write_text("[scheduler]\nretry_count = 1\n")
     with luigid(tmp_path) as port:
-        assistant = start_assistant(port, "--idle-minutes", 0.1)
+        assistant = start_assistant(port)
         status, output = end(start_main(port, data_dir, ilsvrc, "--workers", 0, "--worker-keep-alive"))
-        end(assistant)
+        release(assistant)
     assert status != 0
     [error] = {line for line in output.splitlines() if "has failed on another worker" in line and "PlanShards" in line}
     assert str(index) in error
@@ -207,7 +213,7 @@ def test_an_assistant_waits_for_luigid_and_for_the_main_worker_and_ends_by_itsel
 ) -> None:
     with luigid(tmp_path) as port:
         pass
-    assistant = start_assistant(port, "--idle-minutes", 0.2, is_ready=False)
+    assistant = start_assistant(port, "--idle-minutes", 0.5, is_ready=False)
     time.sleep(3)
     with luigid(tmp_path, port=port):
         status, output = end(start_main(port, tmp_path / "data", ilsvrc, "--workers", 0, "--worker-keep-alive"))
@@ -226,9 +232,9 @@ def test_an_assistant_ends_with_a_line_if_luigid_never_comes(tmp_path: Path) -> 
 
 
 def test_two_assistants_of_one_host_share_the_work(ilsvrc: Path, built: Path, tmp_path: Path, port: int) -> None:
-    assistants = [start_assistant(port, "--idle-minutes", 0.1) for _ in range(2)]
+    assistants = [start_assistant(port) for _ in range(2)]
     status, output = end(start_main(port, tmp_path / "data", ilsvrc, "--workers", 0, "--worker-keep-alive"))
-    said = [end(assistant)[1] for assistant in assistants]
+    said = [release(assistant)[1] for assistant in assistants]
     assert status == 0, output
     assert all("ran successfully" in it for it in said), said
     assert contents(tmp_path / "data") == contents(built)
@@ -242,7 +248,7 @@ def test_an_assistant_gives_back_a_download_that_fails_there(
     hidden.symlink_to(ilsvrc)
     end(start_main(port, data_dir, hidden, "--workers", 0))
     hidden.unlink()
-    assistant = start_assistant(port, "--idle-minutes", 0.3)
+    assistant = start_assistant(port)
     assert assistant.stdout is not None
     said = ""
     for line in assistant.stdout:
@@ -251,7 +257,7 @@ def test_an_assistant_gives_back_a_download_that_fails_there(
             break
     hidden.symlink_to(ilsvrc)
     status, output = end(start_main(port, data_dir, hidden))
-    said += end(assistant)[1]
+    said += release(assistant)[1]
     assert "is given back" in said
     assert status == 0, output + said
     assert contents(data_dir) == contents(built)
@@ -428,12 +434,12 @@ def test_an_option_that_makes_no_sense_for_an_assistant_is_one_line(port: int, g
 
 def test_damage_that_an_assistant_finds_is_repaired_and_ends_as_damage(data_dir: Path, ilsvrc: Path, port: int) -> None:
     (data_dir / "bounding_boxes.csv").write_text("damaged")
-    assistant = start_assistant(port, "--idle-minutes", 0.2)
+    assistant = start_assistant(port)
     common = ("--data-dir", data_dir, "--source", ilsvrc, *SHARDS, *address(port))
     statuses = [end(start_luigi("VerifyBuild", *common, *options))[0] for options in ((), ("--repair", "true"))]
     assert statuses == [30, 30]
     assert not (data_dir / "bounding_boxes.csv").exists()
-    end(assistant)
+    release(assistant)
 
 
 def test_ctrl_c_ends_a_command_that_waits_for_luigid(ilsvrc: Path, tmp_path: Path) -> None:
