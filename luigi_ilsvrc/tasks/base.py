@@ -39,6 +39,7 @@ from luigi_ilsvrc.tasks.parameters import (
     ParameterError,
     SourceParameter,
     SwitchParameter,
+    ilsvrc,
     option,
     setting,
 )
@@ -78,6 +79,9 @@ class ILSVRCTask(luigi.Task):
 
     resource: ClassVar[str] = ""
     """The resource that bounds how many tasks of this kind run at once, on all hosts; see `luigi_support.resources`."""
+
+    counted_as: ClassVar[str] = ""
+    """What tasks of this kind are counted as in the progress of a whole command, such as synsets; nothing for most."""
 
     data_dir = AbsolutePathParameter(
         default=Path("."),
@@ -141,7 +145,7 @@ class ILSVRCTask(luigi.Task):
         ParameterError
             If a value makes no sense, or is missing.
         """
-        logs.install()
+        _prepare_log()
         try:
             values = super().get_param_values(params, args, kwargs)
         except MissingParameterException:
@@ -248,12 +252,41 @@ class ILSVRCTask(luigi.Task):
         record = self.record() if self.source == RECORDED else None
         return record.source if record else self.source
 
+    @property
+    def short_name(self) -> str:
+        """The family, and the parameters that have no default: they tell tasks of one build apart."""
+        given = [
+            f"{name}={getattr(self, name)}"
+            for name, parameter in self.get_params()
+            if not parameter.has_task_value(self.task_family, name)
+        ]
+        return f"{self.task_family}({', '.join(given)})" if given else str(self.task_family)
+
+    def bytes_made(self) -> int:
+        """Return how many bytes of the data set the task has made, after it was run; 0 for most tasks."""
+        return 0
+
+    def bytes_begun(self) -> int:
+        """Return how many bytes of the data set are on the disk before the task is done; 0 for most tasks."""
+        return 0
+
+    def result(self) -> str:
+        """Return one line on what a command has made that asked for this task; empty for most tasks."""
+        return ""
+
     def end_on_this_host(self) -> None:
         """Do what this host alone can do, after a worker on another one has run the task; nothing for most tasks."""
 
     def on_failure(self, exception: BaseException) -> Any:
         """Give the scheduler the message alone if a person can act on it."""
         return str(exception) if isinstance(exception, BuildError) else super().on_failure(exception)
+
+
+@cache
+def _prepare_log() -> None:
+    logs.install()
+    if not ilsvrc().log_tasks:
+        logs.leave_out(ILSVRCTask)
 
 
 _IN_THE_RECORD = ("source", *_SUPPLIED_BY_FOLDER)
@@ -288,3 +321,11 @@ class BuildTask(ILSVRCTask):
             except OSError as error:
                 raise disk.explain_os_error(error, self.paths.build_record) from error
         return required
+
+
+class BuildWrapperTask(BuildTask, luigi.WrapperTask):
+    """A task that stands for the outputs of others."""
+
+    def output(self) -> Any:
+        """Return what the tasks that it requires return, in their order: a task that requires it has this as input."""
+        return self.input()

@@ -1,12 +1,12 @@
 """The whole data set."""
 
-from typing import Any
+from pathlib import Path
 
 import luigi
 
 from luigi_ilsvrc import cleanup
 from luigi_ilsvrc.storage import disk
-from luigi_ilsvrc.tasks.base import BuildTask, ILSVRCTask
+from luigi_ilsvrc.tasks.base import BuildWrapperTask, ILSVRCTask
 from luigi_ilsvrc.tasks.bounding_boxes import BoundingBoxCSV
 from luigi_ilsvrc.tasks.disk_space import bytes_needed, inodes_needed
 from luigi_ilsvrc.tasks.downloads import DOWNLOADS
@@ -14,24 +14,13 @@ from luigi_ilsvrc.tasks.extraction import ExtractBoundingBoxes, SortValidation, 
 from luigi_ilsvrc.tasks.indexing import INDEX_TASKS
 from luigi_ilsvrc.tasks.parameters import RECORDED, check_settings
 from luigi_ilsvrc.tasks.shards import FormatsTask
+from luigi_ilsvrc.totals import count_boxes, count_images, describe
 
 
-class BuildAll(FormatsTask, BuildTask, luigi.WrapperTask):
-    """Everything: class folders, bounding boxes, shards in each format.
+class BuildAll(FormatsTask, BuildWrapperTask):
+    """Everything: class folders, bounding boxes, shards in each format."""
 
-    Raises a `BuildError` when it is made, for what would only come to light after hours: a bad label table, an unknown
-    setting.
-    """
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        if self.source == RECORDED:
-            # It comes from the scheduler, and was checked when it was scheduled.
-            return
-        check_settings()
-        self.compare_with_record()
-        self.tables.validation_labels()
-        self.tables.class_names()
+    _is_checked = False
 
     def requires(self) -> list[ILSVRCTask]:
         """Require the outputs that users read; each requires what it is made from.
@@ -69,9 +58,37 @@ class BuildAll(FormatsTask, BuildTask, luigi.WrapperTask):
         return super().deps()
 
     def complete(self) -> bool:
-        """Tell whether everything is there, and nothing that processes left unfinished lies beside it."""
+        """Tell whether everything is there, and nothing that processes left unfinished lies beside it.
+
+        Raises
+        ------
+        BuildError
+            For what would only come to light after hours: a bad label table, another one than the build was begun
+            with, an unknown setting.
+        """
+        self._check_once()
         is_begun = self.paths.build_record.exists() and self.paths.build_record_copy.exists()
         return is_begun and super().complete() and not any(cleanup.abandoned_outputs(self.paths, self.leftover_seconds))
+
+    def _check_once(self) -> None:
+        # What comes from the scheduler was checked when it was scheduled.
+        if not self._is_checked and self.source != RECORDED:
+            check_settings()
+            self.compare_with_record()
+            self.tables.validation_labels()
+            self.tables.class_names()
+        self._is_checked = True
+
+    def result(self) -> str:
+        """Return where the build is, and how many images, boxes and shards it has."""
+        try:
+            images = {
+                split: count_images(Path(self.clone(index).output().path)) for split, index in INDEX_TASKS.items()
+            }
+            boxes = count_boxes(self.paths.bounding_boxes)
+        except OSError as error:
+            return f"{self.data_dir} is complete, but cannot be read: {error}"
+        return describe(self.data_dir, images, boxes, self.shard_counts, self.formats)
 
     def run(self) -> None:
         """Write the build's record if it is gone, and remove what processes left unfinished beside the outputs."""

@@ -12,7 +12,7 @@ from luigi_ilsvrc.layouts.reader import ImageReader
 from luigi_ilsvrc.layouts.table import Layout, layout_of_annotations
 from luigi_ilsvrc.progress import Progress
 from luigi_ilsvrc.storage.manifest import Files
-from luigi_ilsvrc.tasks.base import BuildTask
+from luigi_ilsvrc.tasks.base import BuildWrapperTask
 from luigi_ilsvrc.tasks.downloads import DownloadBoundingBoxes
 from luigi_ilsvrc.tasks.indexing import IndexTrain, IndexValidation, archive_if_needed
 from luigi_ilsvrc.tasks.luigi_support import resources
@@ -27,6 +27,7 @@ class ExtractTrainPerSynset(DataSetTask):
     synset = SynsetParameter(description="such as n01440764")
     priority = 20
     resource = resources.EXTRACT
+    counted_as = "synsets"
 
     def requires(self) -> Iterator[luigi.Task]:
         """Require the index, and the archive if it has been deleted.
@@ -57,7 +58,7 @@ class ExtractTrainPerSynset(DataSetTask):
             return extract_synset(reader, images, path, progress)
 
 
-class TrainImages(BuildTask, luigi.WrapperTask):
+class TrainImages(BuildWrapperTask):
     """All training images, in class folders."""
 
     def requires(self) -> list[ExtractTrainPerSynset]:

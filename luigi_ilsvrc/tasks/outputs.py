@@ -1,5 +1,6 @@
 """Tasks with one output, and the manifests of what belongs to the data set."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,15 @@ from luigi_ilsvrc.build_record import digest_of
 from luigi_ilsvrc.progress import Progress
 from luigi_ilsvrc.storage import disk
 from luigi_ilsvrc.storage.locks import output_lock
-from luigi_ilsvrc.storage.manifest import Files, Manifest, check_as_written, read_files, serialize_manifest
+from luigi_ilsvrc.storage.manifest import (
+    Files,
+    Manifest,
+    ManifestError,
+    check_as_written,
+    read_files,
+    read_size,
+    serialize_manifest,
+)
 from luigi_ilsvrc.storage.publish import replace_file
 from luigi_ilsvrc.tasks.base import BuildTask, ILSVRCTask
 from luigi_ilsvrc.tasks.luigi_support.targets import AtomicFolderTarget, AtomicTarget
@@ -101,6 +110,15 @@ class DataSetTask(OutputTask, BuildTask):
         output = Path(self.output().path)
         path = output / next(iter(files)) if len(files) == 1 else output
         return {str(path.relative_to(self.data_dir)): Manifest(files).digest}
+
+    def bytes_made(self) -> int:
+        """Return the size of the output's files; 0 if it is not there."""
+        try:
+            if isinstance(self.output(), AtomicFolderTarget):
+                return read_size(Path(self.manifest().path))
+            return os.path.getsize(self.output().path)
+        except (ManifestError, OSError):
+            return 0
 
     def relative_output(self) -> str:
         """Return the output's path below the data directory."""

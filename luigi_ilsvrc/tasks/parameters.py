@@ -48,8 +48,11 @@ def setting(name: str) -> ConfigPath:
 
 def check_settings() -> None:
     """Raise `ParameterError` if the section ``[ilsvrc]`` has a setting that does not exist."""
-    config = luigi.configuration.get_config()
-    found = config[SECTION] if SECTION in config.sections() else {}
+    try:
+        # A luigi.toml has this, and no list of its sections.
+        found = luigi.configuration.get_config()[SECTION]
+    except KeyError:
+        return
     unknown = sorted({name.replace("-", "_") for name in found} - _settings)
     if unknown:
         raise ParameterError(
@@ -68,7 +71,7 @@ class CheckedParameter(luigi.Parameter[Any]):
 
     def __set_name__(self, owner: type, name: str) -> None:
         super().__set_name__(owner, name)
-        self._option = option(name)
+        self._option = option(f"{owner.__name__}_{name}" if issubclass(owner, luigi.Config) else name)
 
     def invalid(self, reason: str) -> ParameterError:
         """Return the error that says why a value makes no sense."""
@@ -322,3 +325,16 @@ class SourceParameter(CheckedParameter, luigi.Parameter[str]):
         if url.scheme.lower() not in ("http", "https") or not url.hostname:
             raise self.invalid(f"{source!r} is not an http, https or file URL, or the path of a folder")
         return source.rstrip("/")
+
+
+class ilsvrc(luigi.Config):  # noqa: N801 - the name is that of its section, as with Luigi's own
+    """Settings that no task has."""
+
+    # The others of the section are the tasks'.
+    ignore_unconsumed = _settings
+
+    log_tasks = SwitchParameter(
+        default=False,
+        config_path=setting("log_tasks"),
+        description="true shows what Luigi's worker says of each task, of which a build has thousands",
+    )

@@ -17,7 +17,7 @@ from luigi_ilsvrc.formats.table import FORMATS, Format
 from luigi_ilsvrc.layouts.reader import ImageReader
 from luigi_ilsvrc.progress import Progress
 from luigi_ilsvrc.storage.manifest import Files
-from luigi_ilsvrc.tasks.base import BuildTask, ILSVRCTask
+from luigi_ilsvrc.tasks.base import BuildWrapperTask, ILSVRCTask
 from luigi_ilsvrc.tasks.bounding_boxes import BoundingBoxCSV
 from luigi_ilsvrc.tasks.indexing import INDEX_TASKS, archive_if_needed
 from luigi_ilsvrc.tasks.luigi_support import resources
@@ -75,6 +75,7 @@ class ShardTask(SplitTask, DataSetTask):
     shard = IntegerParameter(minimum=0, description="the number of the shard, from 0")
     priority = 40
     resource = resources.SHARD
+    counted_as = "shards"
 
     @classmethod
     def record_format(cls) -> Format:
@@ -168,7 +169,7 @@ class FormatsTask(ShardCounts):
         return [self.clone(all_shards_of(name)) for name in self.formats]
 
 
-class AllShards(ShardCounts, BuildTask, luigi.WrapperTask):
+class AllShards(ShardCounts, BuildWrapperTask):
     """All shards of both splits in one format."""
 
     shard_task: ClassVar[type[ShardTask]]

@@ -19,7 +19,7 @@ from socket import socket
 from typing import NamedTuple
 
 from luigi_ilsvrc import miniature
-from tests.support.running import PROJECT
+from tests.support.running import LOG_TASKS, PROJECT
 
 _SYNSETS = 1000
 _PROGRAMS = Path(sys.executable).parent
@@ -86,7 +86,7 @@ def _build(source: Path, directory: Path, options: list[object], assistant: list
     main = _start(
         [
             *(_PROGRAMS / "luigi", "--module", "luigi_ilsvrc", "BuildAll"),
-            *("--source", source, "--data-dir", directory / "data", *options),
+            *("--source", source, "--data-dir", directory / "data", *LOG_TASKS, *options),
         ],
         logs[0],
     )
@@ -104,7 +104,7 @@ def measure(directory: Path, source: Path, number: int) -> tuple[Outcome, Outcom
     luigid = Luigid(directory)
     try:
         address: list[object] = ["--scheduler-host", "127.0.0.1", "--scheduler-port", luigid.port]
-        assistant = [_PROGRAMS / "luigi-ilsvrc-assistant", *address, "--workers", 2, "--idle-minutes", 1]
+        assistant = [_PROGRAMS / "luigi-ilsvrc-assistant", *address, "--workers", 2, "--idle-minutes", 1, *LOG_TASKS]
         shared = _build(source, directory / f"shared-{number}", ["--workers", 2, *address], assistant)
         return local, shared, luigid.cpu()
     finally:

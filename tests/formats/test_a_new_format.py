@@ -20,7 +20,7 @@ from tests.formats import lines
 from tests.reliability.flip import named
 from tests.support.abandoned import left_by_a_dead_process
 from tests.support.changed_tables import luigi_with
-from tests.support.running import SHARDS, contents
+from tests.support.running import LOG_TASKS, SHARDS, contents
 
 REGISTER = (
     "from luigi_ilsvrc.formats.table import FORMATS; from tests.formats import lines; FORMATS[lines.NAME] = lines"
@@ -108,7 +108,7 @@ def test_each_shard_has_the_images_of_the_tfrecord_shard_of_its_number(built_in_
 
 @pytest.mark.slow
 def test_it_is_built_alone_each_shard_by_a_worker_process(built_in_both: Path, ilsvrc: Path, tmp_path: Path) -> None:
-    status, output = build(tmp_path, ilsvrc, "--formats", lines.NAME)
+    status, output = build(tmp_path, ilsvrc, "--formats", lines.NAME, *LOG_TASKS)
     assert status == 0, output
     assert len(set(re.findall(r"\[pid (\d+)\] Worker .* running   LinesShard", output))) == 8 + 3
     assert not (tmp_path / "ilsvrc2012" / "tfrecords").exists()

@@ -22,7 +22,7 @@ from types import MappingProxyType
 from luigi_ilsvrc import miniature
 from luigi_ilsvrc.storage.temporary import PARTIAL_SUFFIX
 from tests.support.broken_locks import BROKEN_LOCKS, broken_locks
-from tests.support.running import PROJECT, contents, http_server
+from tests.support.running import LOG_TASKS, PROJECT, contents, http_server
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 SHARDS = ("--train-shards", "16", "--validation-shards", "8")
@@ -34,6 +34,8 @@ _LONGEST_BUILD = 180.0
 
 class Build:
     """A build that runs as processes of its own, which can be found even when their parent is gone.
+
+    Its log has lines for each task.
 
     Parameters
     ----------
@@ -55,7 +57,16 @@ class Build:
         self._log_before = log.stat().st_size if log.exists() else 0
         with log.open("ab") as output:
             self.worker = subprocess.Popen(
-                [sys.executable, "-m", "luigi", "--module", "luigi_ilsvrc", *map(str, arguments), "--local-scheduler"],
+                [
+                    sys.executable,
+                    "-m",
+                    "luigi",
+                    "--module",
+                    "luigi_ilsvrc",
+                    *map(str, arguments),
+                    *LOG_TASKS,
+                    "--local-scheduler",
+                ],
                 env={**kept, "LUIGI_CONFIG_PATH": str(PROJECT / "luigi.cfg"), **environment, name: value},
                 cwd="/",
                 stdout=output,

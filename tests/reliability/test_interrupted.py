@@ -15,13 +15,13 @@ import pytest
 
 from luigi_ilsvrc.tasks.luigi_support.interrupts import MESSAGE
 from tests.reliability.test_killed import slow_server
-from tests.support.running import PROJECT, QUICK, contents, luigi
+from tests.support.running import LOG_TASKS, PROJECT, QUICK, contents, luigi
 
 pytestmark = pytest.mark.slow
 
 _CTRL_C = b"\3"
 _BETWEEN_PRESSES = 0.05
-_BUSY = ("--train-shards", "1024")
+_BUSY = ("--train-shards", "1024", *LOG_TASKS)
 
 
 class Interrupted(NamedTuple):

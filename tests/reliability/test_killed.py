@@ -16,7 +16,7 @@ from luigi_ilsvrc.dataset.archives import TRAIN_ARCHIVE
 from luigi_ilsvrc.storage.temporary import temporary_path
 from tests.reliability.kill import Build, Tormentor, leftovers, wait_until
 from tests.support.abandoned import left_by_a_dead_process, left_by_another_host
-from tests.support.running import QUICK, SHARDS, contents, luigi
+from tests.support.running import LOG_TASKS, QUICK, SHARDS, contents, luigi
 
 pytestmark = [
     pytest.mark.slow,
@@ -110,7 +110,7 @@ def data_dir(built_without_shards: Path, tmp_path: Path) -> Path:
 
 
 def build_again(data_dir: Path, source: Path) -> str:
-    status, output = luigi("BuildAll", "--data-dir", data_dir, "--source", source, *QUICK)
+    status, output = luigi("BuildAll", "--data-dir", data_dir, "--source", source, *QUICK, *LOG_TASKS)
     assert status == 0, output
     return output
 

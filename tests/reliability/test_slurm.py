@@ -77,7 +77,11 @@ class Submission:
     def assistants(self, build: str, count: int = 1, idle_minutes: float = 10) -> str:
         """Submit assistants for a build; return the id of their jobs."""
         options = [f"--dependency=after:{build}", f"--array=0-{count - 1}", "--cpus-per-task=1"]
-        return self._submit("assistants.sbatch", options, [], IDLE_MINUTES=str(idle_minutes))
+        # Their logs have a line for each task that they run.
+        config = self.data_dir.parent / "assistants.cfg"
+        config.write_text("[ilsvrc]\nlog_tasks = true\n")
+        more = {"IDLE_MINUTES": str(idle_minutes), "LUIGI_CONFIG_PATH": str(config)}
+        return self._submit("assistants.sbatch", options, [], **more)
 
     def _submit(self, script: str, options: Sequence[str], arguments: Sequence[object], **more: str) -> str:
         environment = {**self._environment, **more}

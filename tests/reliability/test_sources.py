@@ -7,7 +7,7 @@ import pytest
 from luigi_ilsvrc.dataset.archives import BOUNDING_BOX_ARCHIVE, TRAIN_ARCHIVE, VALIDATION_ARCHIVE
 from tests.support.abandoned import left_by_a_dead_process
 from tests.support.disks import mounted, remount
-from tests.support.running import QUICK, contents, luigi, times
+from tests.support.running import LOG_TASKS, QUICK, contents, luigi, times
 
 pytestmark = pytest.mark.slow
 
@@ -52,10 +52,10 @@ def test_a_source_is_never_changed_by_what_is_built_from_its_links(ilsvrc: Path,
 
 
 def assert_said_at_once(data_dir: Path, source: Path, named: Path, reason: str) -> None:
-    status, output = luigi("BuildAll", "--data-dir", data_dir, "--source", source, *QUICK)
+    status, output = luigi("BuildAll", "--data-dir", data_dir, "--source", source, *QUICK, *LOG_TASKS)
     assert status == 35, output
-    [error] = [line for line in output.splitlines() if line.startswith("ERROR: ")]
-    assert error == f"ERROR: {named}: {reason}; make it writable, or choose another folder with --data-dir"
+    *_, error = [line for line in output.splitlines() if line.startswith("ERROR: ")]
+    assert error == f"ERROR: BuildAll: {named}: {reason}; make it writable, or choose another folder with --data-dir"
     assert "Traceback" not in output
     assert "running   " not in output
 
@@ -90,6 +90,6 @@ def test_a_complete_data_set_may_be_read_only(ilsvrc: Path, built_without_shards
         shutil.copytree(built_without_shards, disk, dirs_exist_ok=True)
         left = left_by_a_dead_process(disk / "bounding_boxes.csv")
         remount(disk, "ro")
-        status, output = luigi("BuildAll", "--data-dir", disk, "--source", ilsvrc, *QUICK)
+        status, output = luigi("BuildAll", "--data-dir", disk, "--source", ilsvrc, *QUICK, *LOG_TASKS)
         assert (status, output.count("running   ")) == (0, 1), output
         assert f"cannot remove {left}: Read-only file system" in output

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from tests.support import slow_tasks
 from tests.support.hosts import Network, Program, network
-from tests.support.running import PROJECT, SHARDS
+from tests.support.running import LOG_TASKS, PROJECT, SHARDS
 
 PORT = 8082
 _CONFIG = PROJECT / "luigi.cfg"
-_SLOW = ("--worker-task-process-context", f"{slow_tasks.__name__}.{slow_tasks.Slow.__name__}")
+_OPTIONS = (*LOG_TASKS, "--worker-task-process-context", f"{slow_tasks.__name__}.{slow_tasks.Slow.__name__}")
 _LISTENING = "0A"
 _RUNNING = re.compile(r"\[pid (\d+)\] Worker .* running   (.+)")
 _OVER = re.compile(r"\[pid (\d+)\] Worker .* (?:done   |failed|new requirements)   +(.+)")
@@ -62,7 +62,7 @@ class Cluster:
             self.first.start(
                 *(sys.executable, "-m", "luigi", "--module", "luigi_ilsvrc", "BuildAll", "--workers", 2),
                 *("--data-dir", self.data_dir, "--source", self.source, *self._options),
-                *("--scheduler-host", self.scheduler.address, "--scheduler-port", PORT, *_SLOW, *options),
+                *("--scheduler-host", self.scheduler.address, "--scheduler-port", PORT, *_OPTIONS, *options),
                 config=config,
                 **environment,
             )
@@ -74,7 +74,7 @@ class Cluster:
             self.second.start(
                 *(Path(sys.executable).with_name("luigi-ilsvrc-assistant"), "--workers", 2),
                 *("--scheduler-host", self.scheduler.address, "--scheduler-port", PORT),
-                *("--idle-minutes", idle_minutes, *_SLOW),
+                *("--idle-minutes", idle_minutes, *_OPTIONS),
                 config=config,
                 **environment,
             )

@@ -17,6 +17,8 @@ from typing import Any
 PROJECT = Path(__file__).parents[2]
 SHARDS = ("--train-shards", "8", "--validation-shards", "3")
 QUICK = ("--formats", "none")
+LOG_TASKS = ("--ilsvrc-log-tasks", "true")
+"""Luigi's lines that a task is running, and done."""
 
 
 def start_luigi(
@@ -60,13 +62,22 @@ def times(directory: Path) -> dict[str, int]:
 
 
 class _QuietHandler(SimpleHTTPRequestHandler):
-    def __init__(self, *args: Any, delay: float, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, delay: float, rate: int | None, **kwargs: Any) -> None:
         self._delay = delay
+        self._rate = rate
         super().__init__(*args, **kwargs)
 
     def do_GET(self) -> None:
         time.sleep(self._delay)
         super().do_GET()
+
+    def copyfile(self, source: Any, outputfile: Any) -> None:
+        if self._rate is None:
+            super().copyfile(source, outputfile)
+            return
+        while chunk := source.read(self._rate // 10):
+            outputfile.write(chunk)
+            time.sleep(0.1)
 
     def log_message(self, format: str, *args: object) -> None:
         pass
@@ -79,9 +90,12 @@ class _QuietServer(ThreadingHTTPServer):
 
 
 @contextmanager
-def http_server(directory: Path, delay: float = 0) -> Iterator[str]:
-    """Serve a folder as ``python -m http.server`` does, on loopback, each file after some seconds; yield its URL."""
-    handler = partial(_QuietHandler, directory=str(directory), delay=delay)
+def http_server(directory: Path, delay: float = 0, rate: int | None = None) -> Iterator[str]:
+    """Serve a folder as ``python -m http.server`` does, on loopback; yield its URL.
+
+    Each file comes after `delay` seconds, with at most `rate` bytes a second.
+    """
+    handler = partial(_QuietHandler, directory=str(directory), delay=delay, rate=rate)
     with _QuietServer(("127.0.0.1", 0), handler) as server:
         Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"

@@ -10,7 +10,7 @@ import pytest
 
 from luigi_ilsvrc import DownloadTrain, TFRecordShard
 from luigi_ilsvrc.dataset.archives import ARCHIVES, BOUNDING_BOX_ARCHIVE, TRAIN_ARCHIVE
-from tests.support.running import SHARDS, contents, http_server, luigi, luigid, start_luigi, times
+from tests.support.running import LOG_TASKS, SHARDS, contents, http_server, luigi, luigid, start_luigi, times
 
 pytestmark = pytest.mark.slow
 
@@ -183,7 +183,7 @@ def test_deleted_archives_are_not_missed_when_all_is_built(data_dir: Path, ilsvr
 def test_a_deleted_output_alone_is_built_again(data_dir: Path, built: Path, ilsvrc: Path) -> None:
     shutil.rmtree(next((data_dir / "ilsvrc2012" / "training_images").iterdir()))
     (data_dir / "ilsvrc2012" / "tfrecords" / "train-00003-of-00008").unlink()
-    status, output = luigi("BuildAll", "--data-dir", data_dir, "--source", ilsvrc, *SHARDS)
+    status, output = luigi("BuildAll", "--data-dir", data_dir, "--source", ilsvrc, *SHARDS, *LOG_TASKS)
     assert status == 0, output
     assert output.count("running   ExtractTrainPerSynset") == output.count("running   TFRecordShard") == 1
     assert contents(data_dir) == contents(built)

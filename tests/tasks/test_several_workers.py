@@ -15,7 +15,7 @@ import pytest
 from luigi.rpc import RemoteScheduler
 
 from tests.reliability.kill import differences, wait_until
-from tests.support.running import PROJECT, SHARDS, contents, luigi, luigid, start_luigi
+from tests.support.running import LOG_TASKS, PROJECT, SHARDS, contents, luigi, luigid, start_luigi
 
 pytestmark = pytest.mark.slow
 
@@ -35,7 +35,7 @@ def address(port: int) -> tuple[object, ...]:
 
 
 def start_main(port: int, data_dir: Path, source: object, *options: object, **more: object) -> subprocess.Popen[str]:
-    given = ("--data-dir", data_dir, "--source", source, *SHARDS, *address(port), *options)
+    given = ("--data-dir", data_dir, "--source", source, *SHARDS, *LOG_TASKS, *address(port), *options)
     return start_luigi("BuildAll", *given, **more)  # type: ignore[arg-type]
 
 
@@ -43,7 +43,7 @@ def start_assistant(port: int, *options: object, is_ready: bool = True) -> subpr
     """Start an assistant, without any configuration of ours and without an account; wait until it asks for tasks."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("LUIGI_", "IMAGENET_"))}
     assistant = subprocess.Popen(
-        [ASSISTANT, *map(str, (*address(port), "--workers", 2, *options))],
+        [ASSISTANT, *map(str, (*address(port), "--workers", 2, *LOG_TASKS, *options))],
         env=kept,
         cwd="/",
         stdout=subprocess.PIPE,
@@ -170,7 +170,8 @@ def test_a_failure_in_an_assistant_is_not_0_and_the_main_worker_says_why(ilsvrc:
         status, output = end(start_main(port, data_dir, ilsvrc, "--workers", 0, "--worker-keep-alive"))
         release(assistant)
     assert status != 0
-    [error] = {line for line in output.splitlines() if "has failed on another worker" in line and "PlanShards" in line}
+    beginning = "ERROR: PlanShards(split=train, num_shards=8): has failed on another worker: "
+    [error] = [line for line in output.splitlines() if line.startswith(beginning)]
     assert str(index) in error
 
 
@@ -282,7 +283,8 @@ def test_an_operator_bounds_how_many_tasks_of_a_kind_run_at_once(
     config = tmp_path / "luigi.cfg"
     config.write_text(f"{OURS.read_text().replace(f'{resource} = 1000000', f'{resource} = 1')}")
     status, output = luigi(
-        *("BuildAll", "--data-dir", tmp_path / "data", "--source", ilsvrc, *SHARDS, "--workers", 4), config=config
+        *("BuildAll", "--data-dir", tmp_path / "data", "--source", ilsvrc, *SHARDS, *LOG_TASKS, "--workers", 4),
+        config=config,
     )
     assert status == 0, output
     assert running_at_once(output, family) == 1
@@ -293,7 +295,8 @@ def test_without_resources_in_luigis_configuration_nothing_is_bound(ilsvrc: Path
     config = tmp_path / "luigi.cfg"
     config.write_text("[retcode]\ntask_failed = 30\n")
     status, output = luigi(
-        *("BuildAll", "--data-dir", tmp_path / "data", "--source", ilsvrc, *SHARDS, "--workers", 4), config=config
+        *("BuildAll", "--data-dir", tmp_path / "data", "--source", ilsvrc, *SHARDS, *LOG_TASKS, "--workers", 4),
+        config=config,
     )
     assert status == 0, output
     assert running_at_once(output, "TFRecordShard") > 1
@@ -308,7 +311,15 @@ def test_a_failed_task_is_given_out_again_until_it_is_disabled_as_the_operator_h
 ) -> None:
     config = retry_config(f"retry_count = {failures}\nretry_delay = 1\n")
     status, output = luigi(
-        *("DownloadTrain", "--data-dir", tmp_path / "data", "--source", tmp_path / "nothing", "--worker-keep-alive"),
+        *(
+            "DownloadTrain",
+            "--data-dir",
+            tmp_path / "data",
+            "--source",
+            tmp_path / "nothing",
+            *LOG_TASKS,
+            "--worker-keep-alive",
+        ),
         config=config,
     )
     assert status == 30, output

@@ -1,15 +1,19 @@
 """The run of a worker that has tasks of a build: what it was asked for, what it waits for, and what it has come to."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any
 
 import luigi
 from luigi.rpc import RPCError
+from luigi.task_status import DONE, FAILED, UNKNOWN
 from luigi.worker import Worker
 
+from luigi_ilsvrc.progress import in_words
 from luigi_ilsvrc.storage import visibility
-from luigi_ilsvrc.tasks.luigi_support import return_codes
+from luigi_ilsvrc.tasks.luigi_support import failures, return_codes
+from luigi_ilsvrc.tasks.luigi_support.build_display import AssistantLine, BuildDisplay, CommandLine, Line
 from luigi_ilsvrc.tasks.luigi_support.late_outputs import CompleteInTime
 from luigi_ilsvrc.tasks.luigi_support.lost_workers import LostWorkerWatch
 from luigi_ilsvrc.tasks.luigi_support.other_workers import (
@@ -20,12 +24,14 @@ from luigi_ilsvrc.tasks.luigi_support.other_workers import (
 )
 from luigi_ilsvrc.tasks.luigi_support.result_queue import use_result_queue
 from luigi_ilsvrc.tasks.luigi_support.scheduler_link import (
+    NO_ANSWER,
     away_error,
     finish_running_tasks,
     is_remote,
     logger,
     ping_without_retries,
     wait_for,
+    without_retries,
 )
 
 SCHEDULER_PATIENCE = 300.0
@@ -50,11 +56,14 @@ class BuildRun:
     """
 
     def __init__(self, worker: Worker, task_class: type[luigi.Task]) -> None:
+        self.failures = failures.Failures()
+        self._begun = time.monotonic()
         self._worker = worker
         self._task_class = task_class
         self._commands: dict[str, luigi.Task] = {}
         self._watch: LostWorkerWatch | None = None
         self._is_running = False
+        self._display: BuildDisplay | None = None
 
     def prepare(self) -> None:
         """Prepare the worker for tasks of a build; further calls do nothing."""
@@ -63,9 +72,13 @@ class BuildRun:
         self._watch = LostWorkerWatch(self._worker)
         use_result_queue(self._worker)
         ping_without_retries(self._worker)
+        # Luigi closes it after it has logged its summary: what a person has to know stands last.
+        self._worker._scheduler.close = _Close(self._say_last, getattr(self._worker._scheduler, "close", None))
         if is_remote(self._worker._scheduler):
             visibility.be_patient(OUTPUT_PATIENCE)
-            if not self._worker._assistant:
+            if self._worker._assistant:
+                self._show(AssistantLine(self._worker, self._task_class))
+            else:
                 wait_for(self._worker._scheduler, SCHEDULER_PATIENCE)
                 self._watch.start()
 
@@ -74,11 +87,25 @@ class BuildRun:
         if not self._is_running:
             self._commands[task.task_id] = task
 
+    def note_status(self, task: luigi.Task, arguments: dict[str, Any]) -> None:
+        """Take note of what the scheduler is told of a task, and wrap why it has failed."""
+        explanation = failures.decode(arguments.get("expl"))
+        self.failures.note(task, arguments["status"], explanation)
+        if arguments["status"] == FAILED:
+            arguments["expl"] = failures.encode(explanation)
+
+    def show_scheduling_failure(self, task: luigi.Task, arguments: dict[str, Any]) -> None:
+        """Let the web view show that a task could not be scheduled: to Luigi, its status is unknown."""
+        reason = self.failures.reason(task)
+        if arguments["status"] == UNKNOWN and reason is not None and is_remote(self._worker._scheduler):
+            told = {**arguments, "status": FAILED, "expl": failures.encode(reason)}
+            self._worker._scheduler.add_task(**told)
+
     def _unfinished(self) -> dict[luigi.Task, bool]:
         """Return the tasks of the command that were not complete when they were scheduled, and which can be run."""
         last = {task.task_id: (status, runnable) for task, status, runnable in self._worker._add_task_history}
         found = {task: last.get(task_id, ("UNKNOWN", False)) for task_id, task in self._commands.items()}
-        return {task: runnable for task, (status, runnable) in found.items() if status != "DONE"}
+        return {task: runnable for task, (status, runnable) in found.items() if status != DONE}
 
     def run(self, run_worker: Any) -> Any:
         """Run; the tasks that run at the end are finished, also if the scheduler is away.
@@ -97,6 +124,8 @@ class BuildRun:
         self.prepare()
         unfinished = self._unfinished()
         self._is_running = True
+        if unfinished:
+            self._show(CommandLine(self._worker, self._task_class, self._commands.values()))
         try:
             has_succeeded = run_worker()
             if not is_remote(self._worker._scheduler) or self._worker._stop_requesting_work:
@@ -108,11 +137,37 @@ class BuildRun:
             finish_running_tasks(self._worker)
             raise away_error(self._worker._scheduler) from None
 
+    def _show(self, line: Line) -> None:
+        self._display = BuildDisplay(self._worker, line)
+        self._display.begin()
+
     def end(self) -> None:
         """End what goes on beside the run."""
         self._is_running = False
         if self._watch is not None:
             self._watch.end()
+        if self._display is not None:
+            self._display.end()
+
+    def _say_last(self) -> None:
+        """Log why tasks have failed, or what the command has made."""
+        for line in self.failures.lines():
+            logger.error(line)
+        if self._commands and self._worker.add_succeeded and not self._unfinished():
+            for command in self._commands.values():
+                if isinstance(command, self._task_class):
+                    self._tell_result(command)
+
+    def _tell_result(self, command: Any) -> None:
+        result = command.result()
+        if result:
+            line = f"{result}; this run took {in_words(time.monotonic() - self._begun)}"
+            logger.info(line)
+            if is_remote(self._worker._scheduler):
+                with suppress(*NO_ANSWER):
+                    without_retries(self._worker._scheduler).set_task_status_message(
+                        task_id=command.task_id, status_message=line
+                    )
 
     def _run_what_was_forgotten(self, wanted: list[luigi.Task], run_worker: Any, has_succeeded: Any) -> Any:
         in_vain = 0
@@ -137,7 +192,8 @@ class BuildRun:
         if self._worker.add_succeeded and all(map(self._is_complete, unfinished)):
             count_as_done(self._worker)
             return True
-        count_as_failed(self._worker)
+        for task, reason in count_as_failed(self._worker).items():
+            self.failures.note(task, FAILED, f"has failed on another worker: {reason}")
         return has_succeeded
 
     def _is_complete(self, task: luigi.Task) -> bool:
@@ -169,3 +225,18 @@ class BuildRun:
         except RPCError:
             # Asking for work waits until the scheduler answers again.
             return True
+
+
+class _Close:
+    """Closes a scheduler, after something else; in processes that get a pickled copy, it does nothing."""
+
+    def __init__(self, first: Callable[[], None], close: Callable[[], Any] | None) -> None:
+        self._calls = (first, close)
+
+    def __call__(self) -> None:
+        for call in self._calls:
+            if call is not None:
+                call()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_calls": ()}

@@ -1,8 +1,8 @@
 """What a worker does differently for the tasks of a build.
 
 Luigi has no place to say so: the class of its worker and of its processes cannot be chosen from the command line.
-`install` therefore extends six methods of its worker, for the tasks of one class. A worker that has none of these does
-as before.
+`install` therefore extends seven methods of its worker, for the tasks of one class. A worker that has none of these
+does as before.
 """
 
 import functools
@@ -11,6 +11,7 @@ from typing import Any
 
 import luigi
 from luigi.rpc import RPCError
+from luigi.task_status import FAILED
 from luigi.worker import ContextManagedTaskProcess, Worker
 
 from luigi_ilsvrc.tasks.luigi_support import resources
@@ -22,15 +23,27 @@ from luigi_ilsvrc.tasks.luigi_support.interrupts import (
     say_that_work_is_kept,
 )
 from luigi_ilsvrc.tasks.luigi_support.late_outputs import CompleteInTime
+from luigi_ilsvrc.tasks.luigi_support.logs import without_traceback
 from luigi_ilsvrc.tasks.luigi_support.processes import BuildProcess
 from luigi_ilsvrc.tasks.luigi_support.scheduler_link import BackgroundReporter, away_error, is_remote
 from luigi_ilsvrc.tasks.luigi_support.scheduling import scheduling
+
+_EXTENDED = (
+    "add",
+    "run",
+    "_add_task",
+    "_announce_scheduling_failure",
+    "_keep_alive",
+    "_create_task_process",
+    "__exit__",
+)
+"""Methods of Luigi's worker."""
 
 
 def install(task_class: type[luigi.Task]) -> None:
     """Extend Luigi's worker for the tasks of a class. To be called once for a class."""
     hooks = _Hooks(task_class)
-    for name in ("add", "run", "_add_task", "_keep_alive", "_create_task_process", "__exit__"):
+    for name in _EXTENDED:
         setattr(Worker, name, _extended(getattr(Worker, name), getattr(hooks, name.strip("_"))))
     say_that_work_is_kept(task_class)
 
@@ -84,9 +97,21 @@ class _Hooks:
     def add_task(self, original: Any, worker: Worker, /, *args: Any, **kwargs: Any) -> Any:
         """Tell the scheduler of a task, or of its status: without what stands in the build's record."""
         task = worker._scheduled_tasks.get(kwargs["task_id"])
-        if isinstance(task, self._task_class) and kwargs.get("params") is not None:
+        if not isinstance(task, self._task_class):
+            return original(*args, **kwargs)
+        if kwargs.get("params") is not None:
             kwargs["params"] = task.params_of_scheduler(kwargs["params"])  # type: ignore[attr-defined]
-        return original(*args, **kwargs)
+        run = self._run_of(worker)
+        run.note_status(task, kwargs)
+        answer = original(*args, **kwargs)
+        run.show_scheduling_failure(task, kwargs)
+        return answer
+
+    def announce_scheduling_failure(self, original: Any, worker: Worker, task: luigi.Task, explanation: str) -> Any:
+        """Tell the scheduler that a task cannot be scheduled."""
+        if isinstance(task, self._task_class):
+            self._run_of(worker).failures.note(task, FAILED, without_traceback(explanation))
+        return original(task, explanation)
 
     def run(self, original: Any, worker: Worker) -> Any:
         """Run what is scheduled."""

@@ -32,6 +32,8 @@ class CompleteInTime:
 
     def __call__(self, task: luigi.Task) -> bool:
         """Tell it of a task."""
+        if self._is_complete(task):
+            return True
         begun, is_said = time.monotonic(), False
 
         def is_seen() -> bool:
@@ -50,9 +52,8 @@ class CompleteInTime:
 
 def _folders(task: luigi.Task) -> Iterator[Path]:
     """Yield the folders in which a task's outputs, and what is recorded of them, appear."""
-    for target in flatten(task.output()):
-        if isinstance(target, luigi.LocalTarget):
-            yield Path(target.path).parent
+    targets = flatten(task.output())
+    yield from {Path(target.path).parent for target in targets if isinstance(target, luigi.LocalTarget)}
     paths = getattr(task, "paths", None)
     if paths is not None:
         yield from (paths.dataset, paths.index_folder, paths.manifests)

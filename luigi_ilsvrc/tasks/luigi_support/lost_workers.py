@@ -10,6 +10,7 @@ import socket
 import threading
 import time
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from typing import Any
 
 from luigi.worker import Worker, _get_retry_policy_dict, fork_lock
@@ -62,12 +63,9 @@ class LostWorkerWatch:
 
     def _watch(self) -> None:
         while not self._end.is_set():
-            try:
-                # As Luigi's own thread does: no process may be forked while a host's name is looked up.
-                with fork_lock:
-                    self.look(time.monotonic())
-            except NO_ANSWER as error:
-                logger.debug("cannot look for lost workers: %s", error)
+            # As Luigi's own thread does: no process may be forked while a host's name is looked up.
+            with suppress(*NO_ANSWER), fork_lock:
+                self.look(time.monotonic())
             self._end.wait(_INTERVAL)
 
     def has_given_out(self) -> bool:

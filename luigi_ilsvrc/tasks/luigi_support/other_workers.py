@@ -1,6 +1,5 @@
 """What a worker knows of the others at one luigid: what they run, what they have made, and what has failed there."""
 
-import json
 import logging
 from collections.abc import Sequence
 from typing import Any
@@ -8,6 +7,8 @@ from weakref import WeakKeyDictionary
 
 import luigi
 from luigi.worker import Worker
+
+from luigi_ilsvrc.tasks.luigi_support.failures import decode
 
 _said: WeakKeyDictionary[Worker, tuple[Any, str]] = WeakKeyDictionary()
 
@@ -78,21 +79,11 @@ def count_as_done(worker: Worker) -> None:
         answer["running_tasks"] = []
 
 
-def count_as_failed(worker: Worker) -> None:
-    """Let Luigi's summary and exit status count what has failed on other workers, and log why. Raises RPCError."""
-    own = {task.task_id for task, status, _ in worker._add_task_history if status == "FAILED"}
+def count_as_failed(worker: Worker) -> dict[luigi.Task, str]:
+    """Let Luigi's summary and exit status count what has failed on other workers; return why. Raises RPCError."""
+    own = {task.task_id for task, status, _ in worker._add_task_history if status in ("FAILED", "UNKNOWN")}
     scheduler = worker._scheduler
     failed = [task_id for status in ("FAILED", "DISABLED") for task_id in scheduler.task_list(status, "", limit=False)]
-    for task_id in failed:
-        if task_id in worker._scheduled_tasks and task_id not in own:
-            logger.error(
-                "%s has failed on another worker: %s", task_id, _as_text(scheduler.fetch_error(task_id)["error"])
-            )
-            worker._add_task_history.append((worker._scheduled_tasks[task_id], "FAILED", True))
-
-
-def _as_text(error: str | None) -> str:
-    try:
-        return str(json.loads(error or ""))
-    except ValueError:
-        return str(error)
+    elsewhere = [worker._scheduled_tasks[it] for it in failed if it in worker._scheduled_tasks and it not in own]
+    worker._add_task_history.extend((task, "FAILED", True) for task in elsewhere)
+    return {task: decode(scheduler.fetch_error(task.task_id)["error"]) for task in elsewhere}

@@ -5,6 +5,7 @@ import functools
 import logging
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import luigi
@@ -73,11 +74,9 @@ def ping_without_retries(worker: Worker) -> None:
 
 
 def _ping(ping: Callable[..., Any], **arguments: Any) -> Any:
-    try:
+    with suppress(*NO_ANSWER):
         return ping(**arguments)
-    except NO_ANSWER as error:
-        logger.debug("no answer to a sign of life: %s", error)
-        return None
+    return None
 
 
 def finish_running_tasks(worker: Worker) -> None:
@@ -162,7 +161,5 @@ class BackgroundReporter(TaskStatusReporter):
                     self._is_sending = False
                     return
                 _, send = self._waiting.popitem()
-            try:
+            with suppress(*NO_ANSWER):
                 send()
-            except NO_ANSWER as error:
-                logger.debug("cannot report progress: %s", error)

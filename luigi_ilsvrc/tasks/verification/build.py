@@ -51,11 +51,6 @@ class VerifyBuild(FormatsTask, VerificationTask):
         description="true removes damaged outputs, so that the next BuildAll makes just those again",
     )
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        if self.source != RECORDED:
-            self.compare_with_record()
-
     def requires(self) -> list[VerifyPart]:
         """Require a part for each output that BuildAll makes; if only a part of the build is verified, for some."""
         # Before the worker forks a process for each part: once, and not 2,157 times.
@@ -115,7 +110,12 @@ class VerifyBuild(FormatsTask, VerificationTask):
         }
 
     def complete(self) -> bool:
-        """Tell whether the date's verification is of as much as this one would be."""
+        """Tell whether the date's verification is of as much as this one would be.
+
+        Raises a `BuildRecordError` if other tables or checksums are given than the build was begun with.
+        """
+        if self.source != RECORDED:
+            self.compare_with_record()
         try:
             verified = json.loads(Path(self.output().path).read_text())
         except (FileNotFoundError, IsADirectoryError, ValueError):

@@ -299,6 +299,7 @@ class VerifySynset(ImagesPart):
 
     synset = SynsetParameter(description="such as n01440764")
     image_split = TRAIN
+    counted_as = "synsets"
 
     @property
     def name(self) -> str:

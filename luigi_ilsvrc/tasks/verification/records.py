@@ -208,6 +208,7 @@ class VerifyShard(SplitTask, VerifyPart):
 
     format = ChoiceParameter(choices=FORMATS, description="the format that it is written in")
     shard = IntegerParameter(minimum=0, description="the number of the shard, from 0")
+    counted_as = "shards"
 
     def requires(self) -> list[luigi.Task]:
         """Require that the plan was computed."""

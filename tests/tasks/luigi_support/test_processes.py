@@ -1,6 +1,7 @@
 import os
 import queue
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -63,8 +64,12 @@ def test_a_task_that_runs_in_the_worker_has_no_process_of_ours(tmp_path: Path) -
 
 
 def test_a_system_without_the_sockets_keeps_luigis_queue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object) -> None:
-        raise OSError
+    pairs = socket.socketpair
+
+    def refuse(family: int, kind: int) -> object:
+        if kind == socket.SOCK_SEQPACKET:
+            raise OSError
+        return pairs(family, kind)
 
     monkeypatch.setattr("socket.socketpair", refuse)
     worker = worker_with(Tiny(data_dir=tmp_path, number=2), processes=1)

@@ -1,0 +1,78 @@
+"""Why tasks have failed: for the end of the log, and for the web view, whose box does not wrap lines."""
+
+import json
+import textwrap
+from typing import Any
+
+import luigi
+
+from luigi_ilsvrc.errors import MAX_SHOWN
+from luigi_ilsvrc.tasks.luigi_support.logs import without_traceback
+
+_WIDTH = 66
+"""Columns of the web view's box."""
+
+_SOFT_BREAK = " \n"
+
+
+def wrap(text: str) -> str:
+    """Break lines at spaces, so that the web view's box shows all of them; the spaces stay. See `unwrap`."""
+    return "\n".join(_wrap_line(line) for line in text.split("\n"))
+
+
+def _wrap_line(line: str) -> str:
+    indent = line[: len(line) - len(line.lstrip())]
+    lines = textwrap.wrap(
+        line, _WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False, drop_whitespace=True
+    )
+    return _SOFT_BREAK.join(lines)
+
+
+def unwrap(text: str) -> str:
+    """Return a text as it was before `wrap`, but for the indent of what it had to break."""
+    first, *rest = text.split(_SOFT_BREAK)
+    return " ".join([first, *(line.lstrip() for line in rest)])
+
+
+def encode(explanation: str) -> str:
+    """Return an explanation as Luigi's scheduler keeps it, wrapped."""
+    return json.dumps(wrap(explanation))
+
+
+def decode(explanation: str | None) -> str:
+    """Return an explanation that Luigi's scheduler kept, unwrapped; also one that was not made by `encode`."""
+    try:
+        return unwrap(str(json.loads(explanation or "")))
+    except ValueError:
+        return str(explanation or "")
+
+
+class Failures:
+    """The tasks of a command that have failed, and why."""
+
+    def __init__(self) -> None:
+        self._reasons: dict[Any, str] = {}
+
+    def note(self, task: luigi.Task, status: str, explanation: str) -> None:
+        """Take note of a status that a task has got now; a task that is run again has not failed."""
+        if status == "FAILED":
+            self._reasons[task] = explanation
+        elif status != "UNKNOWN":
+            self._reasons.pop(task, None)
+
+    def reason(self, task: luigi.Task) -> str | None:
+        """Return why a task has failed; None if it has not."""
+        return self._reasons.get(task)
+
+    def lines(self) -> list[str]:
+        """Return one text for each of the first ten, and one for the rest."""
+        texts = [f"{task.short_name}: {_shortened(reason)}" for task, reason in self._reasons.items()]
+        more = len(texts) - MAX_SHOWN
+        return [*texts[:MAX_SHOWN], *([f"{more} more tasks have failed: see above"] if more > 0 else [])]
+
+
+def _shortened(reason: str) -> str:
+    """Return the message of an exception without its traceback, and a list without its end."""
+    first, *rest = without_traceback(reason).splitlines() or ["for no known reason"]
+    more = len(rest) - MAX_SHOWN
+    return "\n".join([first, *rest[:MAX_SHOWN], *([f"  and {more} more lines: see above"] if more > 0 else [])])

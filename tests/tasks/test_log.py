@@ -1,0 +1,208 @@
+"""What a build shows in a terminal, and leaves in a log."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from luigi_ilsvrc.dataset.archives import TRAIN_ARCHIVE
+from tests.reliability.kill import tables_and_checksums
+from tests.support.running import LOG_TASKS, PROJECT, SHARDS, http_server, luigi, luigid, start_luigi
+from tests.support.terminal import COLUMNS, lines_shown, run_in_terminal, shown_meanwhile
+
+pytestmark = pytest.mark.slow
+
+TASKS = 29
+"""Of a build of the tests' miniature."""
+
+LEVELS = ("INFO: ", "WARNING: ", "ERROR: ")
+
+
+def build(data_dir: Path, source: Path, *options: object, config: Path | None = PROJECT / "luigi.cfg") -> list[str]:
+    """Build; return the lines of the log."""
+    _, output = luigi("BuildAll", "--data-dir", data_dir, "--source", source, *SHARDS, *options, config=config)
+    return output.splitlines()
+
+
+# How much is said ----------------------------------------------------------------------------------------------------
+
+
+CONFIGS = [PROJECT / "luigi.cfg", None]
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_a_build_has_no_line_for_each_task_whether_luigi_is_configured_or_not(
+    ilsvrc: Path, tmp_path: Path, config: Path | None
+) -> None:
+    lines = build(tmp_path / "data", ilsvrc, "--workers", 2, config=config)
+    assert len(lines) < TASKS
+    assert not [line for line in lines if "Shard" in line and "of which" not in line and "    - " not in line]
+
+
+def test_an_option_and_a_setting_bring_luigis_lines_back(ilsvrc: Path, tmp_path: Path) -> None:
+    config = tmp_path / "luigi.cfg"
+    config.write_text("[ilsvrc]\nlog_tasks = true\n")
+    by_option = build(tmp_path / "option", ilsvrc, *LOG_TASKS)
+    by_setting = build(tmp_path / "setting", ilsvrc, config=config)
+    for lines in (by_option, by_setting):
+        assert len([line for line in lines if "Informed scheduler" in line]) == 2 * TASKS
+        assert len([line for line in lines if " running   " in line]) == TASKS
+
+
+def test_luigis_lines_on_tasks_of_somebody_else_stay(ilsvrc: Path, tmp_path: Path) -> None:
+    (tmp_path / "theirs.py").write_text(
+        "import luigi, luigi_ilsvrc\n"
+        "class Theirs(luigi.Task):\n"
+        "    data_dir, source, here = luigi.Parameter(), luigi.Parameter(), luigi.Parameter()\n"
+        "    def requires(self): return luigi_ilsvrc.BoundingBoxCSV(data_dir=self.data_dir, source=self.source)\n"
+        "    def run(self): self.output().open('w').close()\n"
+        "    def output(self): return luigi.LocalTarget(self.here)\n"
+    )
+    build = start_luigi(
+        *("--module", "theirs", "Theirs", "--data-dir", tmp_path / "data", "--source", ilsvrc),
+        *("--here", tmp_path / "here", "--local-scheduler"),
+        PYTHONPATH=str(tmp_path),
+    )
+    output, _ = build.communicate(timeout=120)
+    assert build.returncode == 0, output
+    assert [line for line in output.splitlines() if " running   " in line and "Theirs" in line]
+    assert "has status   PENDING" in output
+    assert "BoundingBoxCSV_" not in output
+
+
+# What stands last ----------------------------------------------------------------------------------------------------
+
+
+def test_the_reason_of_a_failure_stands_last(ilsvrc: Path, tmp_path: Path) -> None:
+    source = Path(shutil.copytree(ilsvrc, tmp_path / "source"))
+    (source / TRAIN_ARCHIVE.name).unlink()
+    lines = build(tmp_path / "data", source, "--workers", 2)
+    assert lines[-1].startswith(f"ERROR: DownloadTrain: {source / TRAIN_ARCHIVE.name} does not exist")
+
+
+def test_of_many_failures_ten_are_repeated_at_the_end_and_the_rest_is_counted(ilsvrc: Path, tmp_path: Path) -> None:
+    data_dir = tmp_path / "data"
+    status, output = luigi(
+        "PlanShards", "--split", "train", "--num-shards", 16, "--data-dir", data_dir, "--source", ilsvrc
+    )
+    assert status == 0, output
+    for plan in (data_dir / "ilsvrc2012" / "index" / "train-plan-of-00016").iterdir():
+        plan.write_text("damaged")
+    _, output = luigi("TFRecords", "--train-shards", 16, "--data-dir", data_dir, "--source", ilsvrc)
+    *_, last = output.splitlines()
+    assert last == "ERROR: 6 more tasks have failed: see above"
+    assert len(re.findall(r"^ERROR: TFRecordShard\(split=train, num_shards=16, shard=\d+\): ", output, re.M)) == 10
+
+
+def test_what_a_build_has_made_stands_last_also_if_it_was_there(ilsvrc: Path, tmp_path: Path) -> None:
+    data_dir = tmp_path / "data"
+    made, found = build(data_dir, ilsvrc), build(data_dir, ilsvrc)
+    boxes = (data_dir / "bounding_boxes.csv").read_text().count("\n")
+    assert re.fullmatch(
+        rf"INFO: {data_dir} is complete: 90 train and 25 validation images, {boxes} bounding boxes, "
+        r"8 train and 3 validation tfrecord shards; this run took \d+ s",
+        made[-1],
+    )
+    assert found[-1].partition(";")[0] == made[-1].partition(";")[0]
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_the_first_line_says_that_luigid_does_not_run(ilsvrc: Path, tmp_path: Path, config: Path | None) -> None:
+    with luigid(tmp_path) as port:
+        pass
+    build = start_luigi(
+        *("BuildAll", "--data-dir", tmp_path / "data", "--source", ilsvrc),
+        *("--scheduler-host", "127.0.0.1", "--scheduler-port", port),
+        config=config,
+    )
+    assert build.stdout is not None
+    try:
+        address = f"http://127.0.0.1:{port}"
+        assert build.stdout.readline() == (
+            f"WARNING: the scheduler at {address} does not answer: waiting for it; start luigid if it does not run\n"
+        )
+    finally:
+        build.kill()
+        build.communicate()
+
+
+def test_if_luigid_does_not_come_the_last_line_says_what_to_do_without_a_traceback(
+    ilsvrc: Path, tmp_path: Path
+) -> None:
+    with luigid(tmp_path) as port:
+        pass
+    config = tmp_path / "luigi.cfg"
+    config.write_text("[core]\nrpc-retry-attempts = 1\n[retcode]\nunhandled_exception = 40\n")
+    build = start_luigi(
+        *("BuildAll", "--data-dir", tmp_path / "data", "--source", ilsvrc),
+        *("--scheduler-host", "127.0.0.1", "--scheduler-port", port),
+        config=config,
+    )
+    output, _ = build.communicate(timeout=60)
+    assert build.returncode == 40
+    assert "Traceback" not in output
+    assert "start luigid there" in output.splitlines()[-1]
+
+
+# While it runs -------------------------------------------------------------------------------------------------------
+
+# A build as the command line runs it, with shorter times between its lines.
+PROGRAM = """
+import sys
+from luigi.cmdline import luigi_run
+from luigi_ilsvrc.tasks.luigi_support import build_display, task_progress
+build_display._SHOW_EVERY, build_display._COUNT_EVERY, build_display._LOG_EVERY = 0.2, 0.5, 2.0
+task_progress._SHOW_EVERY, task_progress._LOG_EVERY = 0.5, 2.0
+luigi_run(sys.argv[1:])
+"""
+
+
+@pytest.fixture
+def command(ilsvrc: Path, tmp_path: Path) -> Iterator[list[object]]:
+    """A build with two workers from a source that takes six seconds to send the training images."""
+    rate = (ilsvrc / TRAIN_ARCHIVE.name).stat().st_size // 6
+    with http_server(ilsvrc, rate=rate) as url:
+        yield [
+            *(sys.executable, "-c", PROGRAM, "--module", "luigi_ilsvrc", "BuildAll", "--local-scheduler"),
+            *("--data-dir", tmp_path / "data", "--source", url, *tables_and_checksums(ilsvrc)),
+            *("--workers", 2, "--connections", 1, *SHARDS),
+        ]
+
+
+ENVIRONMENT = {**os.environ, "LUIGI_CONFIG_PATH": str(PROJECT / "luigi.cfg"), "PYTHONPATH": str(PROJECT)}
+OVERALL = re.compile(
+    r"INFO: \d+ of 29 tasks; synsets \d of 5; shards \d+ of 11; [0-9.]+ .?B(; downloading: \d+ s left|; \d+ s left)?"
+)
+
+
+def test_a_terminal_has_one_line_that_changes_below_the_log(command: list[object]) -> None:
+    status, written = run_in_terminal(command, ENVIRONMENT)
+    assert status == 0, written
+    log = [line for line in lines_shown(written) if line.startswith(LEVELS)]
+    assert [line for line in log if OVERALL.fullmatch(line)]
+    assert not [line for line in log if "DownloadTrain" in line]
+    changing = shown_meanwhile(written)
+    assert [text for text in changing if text.startswith("DownloadTrain downloading: ") and "B/s" in text]
+    assert max(map(len, changing)) < COLUMNS
+
+
+def test_what_processes_log_meanwhile_leaves_no_scars(command: list[object]) -> None:
+    status, written = run_in_terminal([*command, *LOG_TASKS], ENVIRONMENT)
+    assert status == 0, written
+    before, *_ = "\n".join(lines_shown(written)).partition("INFO: \n===== Luigi Execution Summary =====")
+    assert [line for line in before.splitlines() if " running   " in line]
+    assert [line for line in before.splitlines() if not line.startswith(LEVELS)] == []
+
+
+def test_a_log_has_lines_on_the_whole_and_on_each_long_task(command: list[object], tmp_path: Path) -> None:
+    done = subprocess.run(list(map(str, command)), env=ENVIRONMENT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    lines = done.stderr.splitlines()
+    assert [line for line in lines if OVERALL.fullmatch(line)], done.stderr
+    assert [line for line in lines if line.startswith("INFO: DownloadTrain downloading: ")]
+    assert "\x1b" not in done.stderr
