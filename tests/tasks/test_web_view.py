@@ -1,0 +1,136 @@
+"""What a person sees in luigid's web view of a build, and does there."""
+
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from luigi_ilsvrc import BuildAll
+from luigi_ilsvrc.dataset.archives import TRAIN_ARCHIVE
+from tests.reliability.kill import tables_and_checksums
+from tests.support.running import PROJECT, SHARDS, http_server, luigid, start_luigi
+from tests.support.web_view import CHROMIUM, DRIVER, MISSING, WebView, web_view
+
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(not (CHROMIUM and DRIVER), reason=MISSING)]
+
+
+@pytest.fixture
+def port(tmp_path: Path) -> Iterator[int]:
+    """The port of a luigid."""
+    with luigid(tmp_path) as port:
+        yield port
+
+
+@pytest.fixture
+def view(port: int) -> Iterator[WebView]:
+    """Its page."""
+    with web_view(port) as view:
+        yield view
+
+
+@pytest.fixture
+def impatient(tmp_path: Path) -> Path:
+    """A configuration with which a download fails at once."""
+    config = tmp_path / "luigi.cfg"
+    config.write_text((PROJECT / "luigi.cfg").read_text().replace("# attempts = 8", "attempts = 1"))
+    return config
+
+
+def place(port: int) -> tuple[object, ...]:
+    return ("--scheduler-host", "127.0.0.1", "--scheduler-port", port)
+
+
+def test_the_progress_of_a_download_and_of_the_whole_build_can_be_watched(
+    ilsvrc: Path, tmp_path: Path, port: int, view: WebView
+) -> None:
+    rate = (ilsvrc / TRAIN_ARCHIVE.name).stat().st_size // 40
+    with http_server(ilsvrc, rate=rate) as url:
+        build = start_luigi(
+            *("BuildAll", "--data-dir", tmp_path / "data", "--source", url, *tables_and_checksums(ilsvrc)),
+            *("--workers", 2, *SHARDS, *place(port)),
+        )
+        try:
+            open_with_status(view, "DownloadTrain")
+            message = view.show_status()
+            assert message.startswith("downloading: ")
+            assert message.endswith(" left")
+            assert 0 < view.wait_for(view.percentage) < 100
+            open_with_status(view, "BuildAll")
+            message = view.show_status()
+            assert " of 29 tasks; synsets 0 of 5; shards 0 of 11; " in message
+            assert "; downloading: " in message
+        finally:
+            build.kill()
+            build.communicate()
+
+
+def open_with_status(view: WebView, name: str) -> None:
+    """Open the list of a task's rows when it has a status message."""
+    deadline = time.monotonic() + 30
+    view.open_tasks(name=name)
+    while not view.has_status() and time.monotonic() < deadline:
+        view.open_tasks(name=name)
+
+
+def test_a_failure_is_read_and_forgiven_and_then_everything_is_done(
+    ilsvrc: Path, tmp_path: Path, port: int, view: WebView, impatient: Path
+) -> None:
+    data_dir, source = tmp_path / "data", Path(shutil.copytree(ilsvrc, tmp_path / "source"))
+    (source / TRAIN_ARCHIVE.name).rename(source / "elsewhere.tar")
+    command = ("BuildAll", "--data-dir", data_dir, "--source", source, *SHARDS, *place(port))
+    output, _ = start_luigi(*command, config=impatient).communicate(timeout=120)
+    view.open_tasks("FAILED")
+    assert view.count("FAILED") == 1
+    assert "DownloadTrain" in view.rows()[0]
+    error = view.show_error()
+    assert f"{source / TRAIN_ARCHIVE.name} does not exist" in error.replace("\n", "")
+    assert "A source folder has the archives under their official names" in " ".join(error.split())
+    view.open_tasks("FAILED")
+    view.forgive()
+    view.open_tasks("PENDING")
+    assert view.count("FAILED") == 0
+    (source / "elsewhere.tar").rename(source / TRAIN_ARCHIVE.name)
+    build = start_luigi(*command)
+    output, _ = build.communicate(timeout=120)
+    assert build.returncode == 0, output
+    view.open_tasks("DONE")
+    assert [view.count(status) for status in ("PENDING", "RUNNING", "FAILED")] == [0, 0, 0]
+    view.open_tasks(name="BuildAll")
+    assert f"{data_dir} is complete: " in view.show_status()
+
+
+def test_all_of_an_error_is_seen_without_scrolling_sideways(
+    tmp_path: Path, port: int, view: WebView, impatient: Path
+) -> None:
+    command = ("DownloadTrain", "--data-dir", tmp_path / "data", "--source", "http://127.0.0.1:9/x", *place(port))
+    start_luigi(*command, config=impatient).communicate(timeout=120)
+    view.open_tasks("FAILED")
+    assert "check --source and the network, and run again." in " ".join(view.show_error().split())
+    assert view.hidden_columns() == 0
+
+
+def test_what_fails_before_anything_is_scheduled_is_seen_there(
+    ilsvrc: Path, tmp_path: Path, port: int, view: WebView
+) -> None:
+    source = Path(shutil.copytree(ilsvrc, tmp_path / "source"))
+    with (source / "validation_synset_labels.txt").open("a") as table:
+        table.write("tench\n")
+    build = start_luigi("BuildAll", "--data-dir", tmp_path / "data", "--source", source, *SHARDS, *place(port))
+    output, _ = build.communicate(timeout=120)
+    assert build.returncode == 35, output
+    view.open_tasks("FAILED")
+    assert "BuildAll" in view.rows()[0]
+    assert "'tench' is not a synset" in " ".join(view.show_error().split())
+
+
+def test_the_graph_of_the_whole_data_set_is_drawn(tmp_path: Path, port: int, view: WebView) -> None:
+    build = start_luigi(
+        *("BuildAll", "--data-dir", tmp_path / "data", "--source", tmp_path, "--checksums", "none"),
+        *("--workers", 0, *place(port)),
+    )
+    output, _ = build.communicate(timeout=120)
+    task = BuildAll(data_dir=tmp_path / "data", source=str(tmp_path))
+    view.open_graph(task.task_id)
+    assert view.nodes() == 2165, output
