@@ -17,8 +17,9 @@ from tests.support.running import http_server, luigid, start_luigi
 from tests.support.web_view import WebView, web_view
 
 _PICTURES = Path(__file__).parent
-_SHARE_OF_SHARDS = 3
-"""The picture of a running build is taken when a third of the shards is made."""
+_SHARDS_IN_PICTURE = 384
+"""The picture of a running build is taken when so many of its 1152 shards are made."""
+_TASKS = 2165
 _DOWNLOAD_SECONDS = 40
 
 
@@ -36,8 +37,11 @@ def _picture_running_build(folder: Path) -> None:
     miniature.write(source, synsets=1000, train_images=4000, validation_images=1000, xml_files=1600, tiny=True)
     with _building(folder / "list", source, "--workers", 2) as (view, data_dir):
         shards = data_dir / "ilsvrc2012" / "tfrecords"
-        view.wait_for(lambda: len(list(shards.glob("*-of-*[0-9]"))) > 1152 // _SHARE_OF_SHARDS, patience=600)
+        view.wait_for(lambda: len(list(shards.glob("*-of-*[0-9]"))) > _SHARDS_IN_PICTURE, patience=600)
         view.open_tasks("RUNNING")
+        while sum(map(view.count, ("PENDING", "RUNNING", "DONE"))) != _TASKS:
+            # The page asks for each status by itself, and a task may have got another one meanwhile.
+            view.open_tasks("RUNNING")
         view.save_picture(_PICTURES / "web-view.png")
 
 

@@ -20,10 +20,10 @@ MAX_LINES = 380
 LAYERS = (
     {"__init__"},
     {"tasks"},
-    {"verify", "repair", "cleanup", "inventory", "findings", "totals", "extract", "formats", "build_record"},
+    {"verify", "repair", "cleanup", "inventory", "findings", "extract", "formats", "build_record"},
     {"layouts", "download"},
     {"dataset", "storage"},
-    {"errors", "progress"},
+    {"errors", "progress", "units"},
 )
 """From above: a unit imports of its own layer and of those below it."""
 

@@ -19,7 +19,7 @@ from luigi.interface import core
 from luigi.worker import worker
 
 import luigi_ilsvrc
-from luigi_ilsvrc.tasks.parameters import SECTION, option
+from luigi_ilsvrc.tasks.parameters import SECTION, ilsvrc_log, option
 from tests.benchmarks import __main__ as benchmarks
 from tests.support.running import PROJECT, luigid
 
@@ -251,8 +251,8 @@ def test_paths_of_the_project_exist(document: Path) -> None:
 
 
 def parameters() -> Iterator[tuple[str, str, Any]]:
-    """Yield task, name and parameter of all that the tasks of the package take."""
-    for task_name, task in TASKS.items():
+    """Yield task, name and parameter of all that the tasks of the package and their log take."""
+    for task_name, task in {**TASKS, ilsvrc_log.__name__: ilsvrc_log}.items():
         yield from ((task_name, name, parameter) for name, parameter in task.get_params())
 
 
@@ -260,8 +260,9 @@ def options() -> dict[str, Any]:
     """Return the parameter of each option, also with the name of its task before it."""
     found = {}
     for task_name, name, parameter in parameters():
-        found[option(name)] = parameter
-        found[f"--{task_name}-{option(name)[2:]}"] = parameter
+        if task_name in TASKS:
+            found[option(name)] = parameter
+        found[option(f"{task_name}_{name}")] = parameter
     return found
 
 

@@ -1,7 +1,7 @@
 """What all tasks share: parameters, the places of outputs, and how an output is made."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, ClassVar
@@ -39,7 +39,7 @@ from luigi_ilsvrc.tasks.parameters import (
     ParameterError,
     SourceParameter,
     SwitchParameter,
-    ilsvrc,
+    ilsvrc_log,
     option,
     setting,
 )
@@ -262,16 +262,15 @@ class ILSVRCTask(luigi.Task):
         ]
         return f"{self.task_family}({', '.join(given)})" if given else str(self.task_family)
 
-    def bytes_made(self) -> int:
-        """Return how many bytes of the data set the task has made, after it was run; 0 for most tasks."""
-        return 0
+    def size_reader(self) -> Callable[[], int] | None:
+        """Return what tells, when the task is done, how many bytes it has made; None for most tasks.
 
-    def bytes_begun(self) -> int:
-        """Return how many bytes of the data set are on the disk before the task is done; 0 for most tasks."""
-        return 0
+        It does not use the task any more, and raises OSError or a `BuildError`.
+        """
+        return None
 
     def result(self) -> str:
-        """Return one line on what a command has made that asked for this task; empty for most tasks."""
+        """Return what was made in one line, for the end of the log of a command of this task; empty for most tasks."""
         return ""
 
     def end_on_this_host(self) -> None:
@@ -285,7 +284,7 @@ class ILSVRCTask(luigi.Task):
 @cache
 def _prepare_log() -> None:
     logs.install()
-    if not ilsvrc().log_tasks:
+    if not ilsvrc_log().tasks:
         logs.leave_out(ILSVRCTask)
 
 

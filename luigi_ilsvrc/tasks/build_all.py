@@ -1,10 +1,13 @@
 """The whole data set."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import luigi
 
 from luigi_ilsvrc import cleanup
+from luigi_ilsvrc.dataset.boxes import count_boxes
+from luigi_ilsvrc.layouts.index import count_images
 from luigi_ilsvrc.storage import disk
 from luigi_ilsvrc.tasks.base import BuildWrapperTask, ILSVRCTask
 from luigi_ilsvrc.tasks.bounding_boxes import BoundingBoxCSV
@@ -14,7 +17,6 @@ from luigi_ilsvrc.tasks.extraction import ExtractBoundingBoxes, SortValidation, 
 from luigi_ilsvrc.tasks.indexing import INDEX_TASKS
 from luigi_ilsvrc.tasks.parameters import RECORDED, check_settings
 from luigi_ilsvrc.tasks.shards import FormatsTask
-from luigi_ilsvrc.totals import count_boxes, count_images, describe
 
 
 class BuildAll(FormatsTask, BuildWrapperTask):
@@ -63,8 +65,8 @@ class BuildAll(FormatsTask, BuildWrapperTask):
         Raises
         ------
         BuildError
-            For what would only come to light after hours: a bad label table, another one than the build was begun
-            with, an unknown setting.
+            For what a build would otherwise meet only after hours of work: a label table that is bad, or not the one
+            that the build was begun with; an unknown setting.
         """
         self._check_once()
         is_begun = self.paths.build_record.exists() and self.paths.build_record_copy.exists()
@@ -80,15 +82,11 @@ class BuildAll(FormatsTask, BuildWrapperTask):
         self._is_checked = True
 
     def result(self) -> str:
-        """Return where the build is, and how many images, boxes and shards it has."""
-        try:
-            images = {
-                split: count_images(Path(self.clone(index).output().path)) for split, index in INDEX_TASKS.items()
-            }
-            boxes = count_boxes(self.paths.bounding_boxes)
-        except OSError as error:
-            return f"{self.data_dir} is complete, but cannot be read: {error}"
-        return describe(self.data_dir, images, boxes, self.shard_counts, self.formats)
+        """Return where the build is, and how many images, boxes and shards it has. Raises OSError."""
+        images = {split: count_images(Path(self.clone(task).output().path)) for split, task in INDEX_TASKS.items()}
+        shards = [f"{_by_split(self.shard_counts)} {name} shards" for name in self.formats]
+        counts = [f"{_by_split(images)} images", f"{count_boxes(self.paths.bounding_boxes):,} bounding boxes", *shards]
+        return f"{self.data_dir} is complete: {', '.join(counts)}"
 
     def run(self) -> None:
         """Write the build's record if it is gone, and remove what processes left unfinished beside the outputs."""
@@ -98,3 +96,7 @@ class BuildAll(FormatsTask, BuildWrapperTask):
     def end_on_this_host(self) -> None:
         """Remove what processes of this host have left unfinished: another host does not know that they are gone."""
         cleanup.remove_abandoned(self.paths, self.leftover_seconds)
+
+
+def _by_split(counts: Mapping[str, int]) -> str:
+    return " and ".join(f"{count:,} {split}" for split, count in counts.items())

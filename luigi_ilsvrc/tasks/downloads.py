@@ -119,14 +119,6 @@ class DownloadTask(BuildTask):
             return 0
         return max((self.size() or 0) - allocated_bytes(path), 0)
 
-    def bytes_made(self) -> int:
-        """Return the size of the archive."""
-        return self.size() or 0
-
-    def bytes_begun(self) -> int:
-        """Return how many bytes of the archive are on the disk."""
-        return allocated_bytes(Path(self.output().path))
-
     @property
     def _local_path(self) -> str:
         return os.path.join(self.origin, self.archive.name)

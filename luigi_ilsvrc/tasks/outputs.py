@@ -1,6 +1,8 @@
 """Tasks with one output, and the manifests of what belongs to the data set."""
 
+import functools
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,6 @@ from luigi_ilsvrc.storage.locks import output_lock
 from luigi_ilsvrc.storage.manifest import (
     Files,
     Manifest,
-    ManifestError,
     check_as_written,
     read_files,
     read_size,
@@ -111,14 +112,12 @@ class DataSetTask(OutputTask, BuildTask):
         path = output / next(iter(files)) if len(files) == 1 else output
         return {str(path.relative_to(self.data_dir)): Manifest(files).digest}
 
-    def bytes_made(self) -> int:
-        """Return the size of the output's files; 0 if it is not there."""
-        try:
-            if isinstance(self.output(), AtomicFolderTarget):
-                return read_size(Path(self.manifest().path))
-            return os.path.getsize(self.output().path)
-        except (ManifestError, OSError):
-            return 0
+    def size_reader(self) -> Callable[[], int]:
+        """Return what tells the size of the output's files, of a folder by its manifest."""
+        output = self.output()
+        if isinstance(output, AtomicFolderTarget):
+            return functools.partial(read_size, Path(self.manifest().path))
+        return functools.partial(os.path.getsize, output.path)
 
     def relative_output(self) -> str:
         """Return the output's path below the data directory."""

@@ -327,13 +327,10 @@ class SourceParameter(CheckedParameter, luigi.Parameter[str]):
         return source.rstrip("/")
 
 
-class ilsvrc(luigi.Config):  # noqa: N801 - the name is that of its section, as with Luigi's own
-    """Settings that no task has."""
+class ilsvrc_log(luigi.Config):  # noqa: N801 - Luigi makes the option of it: --ilsvrc-log-tasks
+    """What the log of a command has, whatever its tasks are."""
 
-    # The others of the section are the tasks'.
-    ignore_unconsumed = _settings
-
-    log_tasks = SwitchParameter(
+    tasks = SwitchParameter(
         default=False,
         config_path=setting("log_tasks"),
         description="true shows what Luigi's worker says of each task, of which a build has thousands",

@@ -1,7 +1,10 @@
 """What is wrong with this machine's certificates or proxy: said at once, with what to set."""
 
+import os
+import re
 import ssl
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -111,13 +114,24 @@ def test_an_invalid_proxy_is_an_error_at_once_that_names_its_variable(
     assert fetch.waits == []
 
 
-def test_a_socks_proxy_without_its_package_is_an_error_at_once(
-    destination: Path, fetch: Fetch, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pytest.importorskip("requests")
-    monkeypatch.setenv("all_proxy", "socks5h://localhost:1080")
-    with pytest.raises(DownloadError, match="(?i)all_proxy"):
-        fetch("http://elsewhere.invalid/data", destination, attempts=1)
+WITHOUT_SOCKS = """
+import sys
+from pathlib import Path
+# As if the package was not installed.
+sys.modules["socks"] = None
+from luigi_ilsvrc.download.download import download
+download("http://elsewhere.invalid/data", "images.tar", Path(sys.argv[1]), md5=None, attempts=1)
+"""
+
+
+def test_a_socks_proxy_without_its_package_is_an_error_at_once(destination: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_SOCKS, destination],
+        env={**os.environ, "all_proxy": "socks5h://localhost:1080"},
+        capture_output=True,
+        text=True,
+    )
+    assert re.search("(?i)all_proxy names a SOCKS proxy, which needs a package", done.stderr.splitlines()[-1])
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])

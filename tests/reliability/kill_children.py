@@ -6,6 +6,7 @@ tasks of nobody's, which Luigi runs as it does by itself. Exits with 1 if a buil
 
 import argparse
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -76,7 +77,7 @@ class TinyBuild:
 
     def died(self) -> set[str]:
         """Return the tasks whose process died, as Luigi says."""
-        return {line.split()[2] for line in self.said().splitlines() if "died unexpectedly" in line}
+        return set(re.findall(r"Task (\S+) died unexpectedly", self.said()))
 
 
 def torment(directory: Path, kills: int, tasks: str = "Tinies", share: float = 0.1) -> Outcome:

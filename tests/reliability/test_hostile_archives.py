@@ -154,7 +154,7 @@ def test_all_bad_images_of_a_shard_are_named_with_archive_and_offset(sample: Sam
     shard = ("TFRecordShard", "--split", "train", "--num-shards", "1", "--shard", "0")
     status, output = luigi(*shard, "--data-dir", data_dir, "--source", source, "--checksums", "none")
     assert status == 30, output
-    error = output[output.index("ERROR: ") :]
+    error = output[output.rindex("ERROR: ") :]
     archive = f"{data_dir}/ilsvrc2012/{TRAIN_ARCHIVE.local_name}"
     assert "ERROR: " in error
     assert f"{len(images)} images cannot be used" in error

@@ -51,16 +51,10 @@ class WebView:
         box = self._find("#taskTable_filter input[type=search]")
         box.send_keys(name)
 
-    def open_workers(self) -> None:
-        """Open the list of workers."""
-        self._open("#tab=workers")
-
-    def open_graph(self, task_id: str) -> float:
-        """Open the graph of a task in the page's default view; return after how many seconds it is drawn."""
-        started = time.monotonic()
+    def open_graph(self, task_id: str) -> None:
+        """Open the graph of a task in the page's default view, and wait until it is drawn."""
         self._open(f"#tab=graph&taskId={task_id}")
         self.wait_for(self.nodes)
-        return time.monotonic() - started
 
     def nodes(self) -> int:
         """Return how many tasks the graph shows."""
@@ -85,6 +79,10 @@ class WebView:
     def show_status(self) -> str:
         """Open the box with the status message of the first task of the list that has one; return its text."""
         return self._open_box("statusMessage", "statusMessageModal")
+
+    def status(self) -> str:
+        """Return the status message that the open box shows at present."""
+        return self._text("#statusMessageModal pre")
 
     def percentage(self) -> int:
         """Return the progress that the box with the status message shows."""

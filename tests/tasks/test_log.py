@@ -25,7 +25,8 @@ LEVELS = ("INFO: ", "WARNING: ", "ERROR: ")
 
 def build(data_dir: Path, source: Path, *options: object, config: Path | None = PROJECT / "luigi.cfg") -> list[str]:
     """Build; return the lines of the log."""
-    _, output = luigi("BuildAll", "--data-dir", data_dir, "--source", source, *SHARDS, *options, config=config)
+    status, output = luigi("BuildAll", "--data-dir", data_dir, "--source", source, *SHARDS, *options, config=config)
+    assert status == 0, output
     return output.splitlines()
 
 
@@ -81,8 +82,8 @@ def test_luigis_lines_on_tasks_of_somebody_else_stay(ilsvrc: Path, tmp_path: Pat
 def test_the_reason_of_a_failure_stands_last(ilsvrc: Path, tmp_path: Path) -> None:
     source = Path(shutil.copytree(ilsvrc, tmp_path / "source"))
     (source / TRAIN_ARCHIVE.name).unlink()
-    lines = build(tmp_path / "data", source, "--workers", 2)
-    assert lines[-1].startswith(f"ERROR: DownloadTrain: {source / TRAIN_ARCHIVE.name} does not exist")
+    _, output = luigi("BuildAll", "--data-dir", tmp_path / "data", "--source", source, *SHARDS, "--workers", 2)
+    assert output.splitlines()[-1].startswith(f"ERROR: DownloadTrain: {source / TRAIN_ARCHIVE.name} does not exist")
 
 
 def test_of_many_failures_ten_are_repeated_at_the_end_and_the_rest_is_counted(ilsvrc: Path, tmp_path: Path) -> None:
@@ -109,6 +110,14 @@ def test_what_a_build_has_made_stands_last_also_if_it_was_there(ilsvrc: Path, tm
         made[-1],
     )
     assert found[-1].partition(";")[0] == made[-1].partition(";")[0]
+
+
+def test_what_was_verified_is_at_the_end(ilsvrc: Path, data_dir: Path) -> None:
+    _, output = luigi("VerifyBuild", "--data-dir", data_dir, "--source", ilsvrc, *SHARDS, "--date", "2026-01-01")
+    assert re.fullmatch(
+        rf"INFO: {data_dir} is as it was made: \d+ files, [0-9.]+ .?B, \d+ records; this run took \d+ s",
+        output.splitlines()[-1],
+    )
 
 
 @pytest.mark.parametrize("config", CONFIGS)
@@ -191,7 +200,7 @@ def test_a_terminal_has_one_line_that_changes_below_the_log(command: list[object
     assert max(map(len, changing)) < COLUMNS
 
 
-def test_what_processes_log_meanwhile_leaves_no_scars(command: list[object]) -> None:
+def test_what_processes_log_meanwhile_does_not_mix_with_the_line_that_changes(command: list[object]) -> None:
     status, written = run_in_terminal([*command, *LOG_TASKS], ENVIRONMENT)
     assert status == 0, written
     before, *_ = "\n".join(lines_shown(written)).partition("INFO: \n===== Luigi Execution Summary =====")

@@ -6,6 +6,8 @@ import sqlite3
 import subprocess
 import sys
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import luigi
@@ -43,13 +45,10 @@ data_dir = "{data_dir}"
 source = "{source}"
 train_shards = 8
 validation_shards = 3
-check_counts = true
-timeout = 30.5
-formats = "tfrecord"
 """
 
 
-def test_a_luigi_toml_gives_all_settings(ilsvrc: Path, built: Path, tmp_path: Path) -> None:
+def test_a_luigi_toml_gives_folder_source_and_numbers_of_shards(ilsvrc: Path, tmp_path: Path) -> None:
     config = tmp_path / "luigi.toml"
     config.write_text(TOML.format(data_dir=tmp_path / "data", source=ilsvrc))
     status, output = run_luigi("BuildAll", config=config, LUIGI_CONFIG_PARSER="toml")
@@ -150,31 +149,34 @@ def test_the_output_of_a_wrapper_is_that_of_what_it_requires_in_the_same_order(b
 
 # luigid --------------------------------------------------------------------------------------------------------------
 
-LUIGID = """
-[scheduler]
-record_task_history = true
-metrics_collector = prometheus
-[task_history]
-db_connection = sqlite:///{database}
-"""
 
-
-def test_luigid_keeps_the_history_of_a_build_and_gives_prometheus_its_metrics(ilsvrc: Path, tmp_path: Path) -> None:
-    database = tmp_path / "history.db"
+@contextmanager
+def build_with_luigid(ilsvrc: Path, tmp_path: Path, settings: str) -> Iterator[int]:
+    """Yield the port of a luigid of these settings, after a build of the boxes."""
     # luigid reads it from its folder.
-    (tmp_path / "luigi.cfg").write_text(LUIGID.format(database=database))
+    (tmp_path / "luigi.cfg").write_text(settings)
     with luigid(tmp_path) as port:
         place = ("--scheduler-host", "127.0.0.1", "--scheduler-port", port)
         build = start_luigi("BoundingBoxCSV", "--data-dir", tmp_path / "data", "--source", ilsvrc, *place)
         output, _ = build.communicate(timeout=120)
         assert build.returncode == 0, output
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
-            metrics = answer.read().decode()
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/history") as answer:
-            page = answer.read().decode()
-    assert 'luigi_task_done_total{family="BoundingBoxCSV"} 1.0' in metrics
-    assert "BoundingBoxCSV" in page
+        yield port
+
+
+def page(port: int, path: str) -> str:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/{path}") as answer:
+        return str(answer.read().decode())
+
+
+def test_luigid_keeps_the_history_of_a_build(ilsvrc: Path, tmp_path: Path) -> None:
+    database = tmp_path / "history.db"
+    settings = f"[scheduler]\nrecord_task_history = true\n[task_history]\ndb_connection = sqlite:///{database}\n"
+    with build_with_luigid(ilsvrc, tmp_path, settings) as port:
+        assert "BoundingBoxCSV" in page(port, "history")
     rows = sqlite3.connect(database).execute("SELECT name FROM tasks").fetchall()
     assert sorted(rows) == [("BoundingBoxCSV",), ("DownloadBoundingBoxes",)]
-    sources = sqlite3.connect(database).execute("SELECT value FROM task_parameters WHERE name = 'source'").fetchall()
-    assert set(sources) <= {("recorded",)}
+
+
+def test_luigid_gives_prometheus_the_metrics_of_a_build(ilsvrc: Path, tmp_path: Path) -> None:
+    with build_with_luigid(ilsvrc, tmp_path, "[scheduler]\nmetrics_collector = prometheus\n") as port:
+        assert 'luigi_task_done_total{family="BoundingBoxCSV"} 1.0' in page(port, "metrics")

@@ -53,14 +53,12 @@ def test_the_progress_of_a_download_and_of_the_whole_build_can_be_watched(
         )
         try:
             open_with_status(view, "DownloadTrain")
-            message = view.show_status()
-            assert message.startswith("downloading: ")
-            assert message.endswith(" left")
+            assert view.show_status().startswith("downloading: ")
+            assert view.wait_for(lambda: view.status().endswith(" left"))
             assert 0 < view.wait_for(view.percentage) < 100
             open_with_status(view, "BuildAll")
-            message = view.show_status()
-            assert " of 29 tasks; synsets 0 of 5; shards 0 of 11; " in message
-            assert "; downloading: " in message
+            assert " of 29 tasks; synsets 0 of 5; shards 0 of 11; " in view.show_status()
+            assert view.wait_for(lambda: "; downloading: " in view.status())
         finally:
             build.kill()
             build.communicate()
@@ -91,6 +89,8 @@ def test_a_failure_is_read_and_forgiven_and_then_everything_is_done(
     view.forgive()
     view.open_tasks("PENDING")
     assert view.count("FAILED") == 0
+    view.open_tasks(name="BuildAll")
+    assert "does not exist" in view.show_status()
     (source / "elsewhere.tar").rename(source / TRAIN_ARCHIVE.name)
     build = start_luigi(*command)
     output, _ = build.communicate(timeout=120)

@@ -12,12 +12,12 @@ from luigi.task_status import DONE
 from luigi.worker import Worker, fork_lock
 
 from luigi_ilsvrc.errors import BuildError
-from luigi_ilsvrc.progress import in_words
 from luigi_ilsvrc.tasks.luigi_support import task_notes
 from luigi_ilsvrc.tasks.luigi_support.overall_progress import Counts, OverallProgress, TimeLeft
 from luigi_ilsvrc.tasks.luigi_support.scheduler_link import NO_ANSWER, is_remote, without_retries
 from luigi_ilsvrc.tasks.luigi_support.task_notes import Note, NoteBox
 from luigi_ilsvrc.tasks.luigi_support.terminal import StatusLine
+from luigi_ilsvrc.units import format_duration
 
 _SHOW_EVERY = 1.0
 _COUNT_EVERY = 5.0
@@ -32,7 +32,7 @@ Notes = Mapping[str, Note]
 logger = logging.getLogger("luigi-interface")
 
 
-class Line(Protocol):
+class ProgressLine(Protocol):
     """Says in one line how far a worker is."""
 
     def __call__(self, now: float, notes: Notes) -> str:
@@ -43,7 +43,8 @@ class BuildDisplay:
     """Shows from a thread how far a worker is.
 
     The log gets a line every 30 s. The terminal shows what the running tasks report, and the line if they report
-    nothing.
+    nothing. Whatever takes a lock is done under Luigi's own `fork_lock`: a process that is forked while this thread
+    holds another lock would wait for that one for ever.
 
     Parameters
     ----------
@@ -53,7 +54,7 @@ class BuildDisplay:
         Says how far it is.
     """
 
-    def __init__(self, worker: Worker, line: Line) -> None:
+    def __init__(self, worker: Worker, line: ProgressLine) -> None:
         self._worker = worker
         self._line_of = line
         self._line = ""
@@ -81,10 +82,9 @@ class BuildDisplay:
 
     def _show(self) -> None:
         while not self._end.wait(_SHOW_EVERY):
-            # As Luigi's own thread does: what is forked meanwhile would wait for locks that this thread holds.
+            self._take_notes()
+            self._take_line(time.monotonic())
             with fork_lock:
-                self._take_notes()
-                self._take_line(time.monotonic())
                 self._status.show(" | ".join(note.message for note in self._notes.values()) or self._line)
 
     def _take_notes(self) -> None:
@@ -95,15 +95,17 @@ class BuildDisplay:
     def _take_line(self, now: float) -> None:
         if now < self._next_count:
             return
+        self._line = ""
         with suppress(BuildError, OSError):
             self._line = self._line_of(now, self._notes)
         if now >= self._next_log and self._line:
             self._next_log = now + _LOG_EVERY
-            logger.info(self._line)
+            with fork_lock:
+                logger.info(self._line)
         self._next_count = now + max(_COUNT_EVERY, (time.monotonic() - now) / _LARGEST_SHARE)
 
 
-class CommandLine:
+class CommandProgress:
     """Says how far a command is, and how long the rest will take; tells the web view, too.
 
     Parameters
@@ -113,28 +115,34 @@ class CommandLine:
     task_class : type
         Of the tasks that are counted.
     commands : collection of luigi.Task
-        What the worker was asked for: in the web view, the line stands with those of them that are wrappers.
+        What the worker was asked for: in the web view, the line is the message of those that are of this class; if
+        none is, that of the wrappers which stand for all others.
     """
 
     def __init__(self, worker: Worker, task_class: type[luigi.Task], commands: Collection[luigi.Task]) -> None:
         self._worker = worker
         self._task_class = task_class
-        self._wrappers = [command for command in commands if isinstance(command, luigi.WrapperTask)]
+        self._shown_at = {command.task_id for command in commands if isinstance(command, task_class)}
         self._scheduler = without_retries(worker._scheduler)
         self._progress: OverallProgress | None = None
         self._time_left = TimeLeft()
 
     def __call__(self, now: float, notes: Notes) -> str:
-        """Return the line; empty if there is one task only. Raises OSError."""
-        if self._progress is None:
-            scheduled = list(self._worker._scheduled_tasks.values())
-            self._progress = OverallProgress(task for task in scheduled if isinstance(task, self._task_class))
-        if len(self._progress) == 1:
+        """Return the line; empty if there is one task only, or nothing left to do. Raises OSError or a `BuildError`."""
+        progress = self._progress or self._begin()
+        overall = progress.count()
+        if len(progress) == 1 or overall.tasks.done == overall.tasks.total:
             return ""
-        overall = self._progress.count()
         line = "; ".join(filter(None, [str(overall), self._left(now, overall.kinds, notes)]))
         self._tell_scheduler(line, overall.tasks)
         return line
+
+    def _begin(self) -> OverallProgress:
+        scheduled = list(self._worker._scheduled_tasks.values())
+        with fork_lock:
+            self._progress = OverallProgress(task for task in scheduled if isinstance(task, self._task_class))
+        self._shown_at = self._shown_at or self._progress.outermost()
+        return self._progress
 
     def _left(self, now: float, kinds: Mapping[str, Counts], notes: Notes) -> str:
         in_bytes = [(note.seconds_left, note.stage) for note in notes.values() if note.seconds_left is not None]
@@ -142,19 +150,20 @@ class CommandLine:
         if not in_bytes:
             return left
         seconds, stage = max(in_bytes)
-        return f"{stage}: {in_words(seconds)} left"
+        return f"{stage}: {format_duration(seconds)} left"
 
     def _tell_scheduler(self, line: str, tasks: Counts) -> None:
         if not is_remote(self._scheduler):
             return
         percentage = 100 * tasks.done // tasks.total
-        with suppress(*NO_ANSWER):
-            for wrapper in self._wrappers:
-                self._scheduler.set_task_status_message(task_id=wrapper.task_id, status_message=line)
-                self._scheduler.set_task_progress_percentage(task_id=wrapper.task_id, progress_percentage=percentage)
+        # One that runs has a message of its own.
+        with suppress(*NO_ANSWER), fork_lock:
+            for task_id in self._shown_at - self._worker._running_tasks.keys():
+                self._scheduler.set_task_status_message(task_id=task_id, status_message=line)
+                self._scheduler.set_task_progress_percentage(task_id=task_id, progress_percentage=percentage)
 
 
-class AssistantLine:
+class AssistantProgress:
     """Says what an assistant has done, and what it runs.
 
     Parameters
@@ -171,8 +180,8 @@ class AssistantLine:
 
     def __call__(self, now: float, notes: Notes) -> str:
         """Return the line; empty if nothing runs."""
-        tasks = [self._worker._scheduled_tasks.get(task_id) for task_id in list(self._worker._running_tasks)]
-        running = [task.short_name for task in tasks if isinstance(task, self._task_class)]  # type: ignore[attr-defined]
+        tasks: list[Any] = [self._worker._scheduled_tasks.get(task_id) for task_id in list(self._worker._running_tasks)]
+        running: list[str] = [task.short_name for task in tasks if self._is_ours(task)]
         done = sum(status == DONE and self._is_ours(task) for task, status, _ in list(self._worker._add_task_history))
         return f"{done:,} tasks are done here; running: {', '.join(running)}" if running else ""
 

@@ -10,10 +10,14 @@ from luigi.rpc import RPCError
 from luigi.task_status import DONE, FAILED, UNKNOWN
 from luigi.worker import Worker
 
-from luigi_ilsvrc.progress import in_words
 from luigi_ilsvrc.storage import visibility
 from luigi_ilsvrc.tasks.luigi_support import failures, return_codes
-from luigi_ilsvrc.tasks.luigi_support.build_display import AssistantLine, BuildDisplay, CommandLine, Line
+from luigi_ilsvrc.tasks.luigi_support.build_display import (
+    AssistantProgress,
+    BuildDisplay,
+    CommandProgress,
+    ProgressLine,
+)
 from luigi_ilsvrc.tasks.luigi_support.late_outputs import CompleteInTime
 from luigi_ilsvrc.tasks.luigi_support.lost_workers import LostWorkerWatch
 from luigi_ilsvrc.tasks.luigi_support.other_workers import (
@@ -33,6 +37,7 @@ from luigi_ilsvrc.tasks.luigi_support.scheduler_link import (
     wait_for,
     without_retries,
 )
+from luigi_ilsvrc.units import format_duration
 
 SCHEDULER_PATIENCE = 300.0
 """Seconds that a worker waits for a luigid that is restarted; the tasks that it runs go on."""
@@ -73,11 +78,11 @@ class BuildRun:
         use_result_queue(self._worker)
         ping_without_retries(self._worker)
         # Luigi closes it after it has logged its summary: what a person has to know stands last.
-        self._worker._scheduler.close = _Close(self._say_last, getattr(self._worker._scheduler, "close", None))
+        self._worker._scheduler.close = _Close(self._worker._scheduler, self._say_last)
         if is_remote(self._worker._scheduler):
             visibility.be_patient(OUTPUT_PATIENCE)
             if self._worker._assistant:
-                self._show(AssistantLine(self._worker, self._task_class))
+                self._show(AssistantProgress(self._worker, self._task_class))
             else:
                 wait_for(self._worker._scheduler, SCHEDULER_PATIENCE)
                 self._watch.start()
@@ -124,8 +129,8 @@ class BuildRun:
         self.prepare()
         unfinished = self._unfinished()
         self._is_running = True
-        if unfinished:
-            self._show(CommandLine(self._worker, self._task_class, self._commands.values()))
+        if unfinished and self._display is None:
+            self._show(CommandProgress(self._worker, self._task_class, self._commands.values()))
         try:
             has_succeeded = run_worker()
             if not is_remote(self._worker._scheduler) or self._worker._stop_requesting_work:
@@ -137,7 +142,7 @@ class BuildRun:
             finish_running_tasks(self._worker)
             raise away_error(self._worker._scheduler) from None
 
-    def _show(self, line: Line) -> None:
+    def _show(self, line: ProgressLine) -> None:
         self._display = BuildDisplay(self._worker, line)
         self._display.begin()
 
@@ -150,24 +155,33 @@ class BuildRun:
             self._display.end()
 
     def _say_last(self) -> None:
-        """Log why tasks have failed, or what the command has made."""
-        for line in self.failures.lines():
+        """Log why tasks have failed, or what the command has made; the web view shows it too."""
+        commands = [command for command in self._commands.values() if isinstance(command, self._task_class)]
+        lines = self.failures.lines()
+        for line in lines:
             logger.error(line)
-        if self._commands and self._worker.add_succeeded and not self._unfinished():
-            for command in self._commands.values():
-                if isinstance(command, self._task_class):
-                    self._tell_result(command)
+        for command in commands:
+            if lines:
+                self._tell_scheduler(command, lines[0])
+            elif self._worker.add_succeeded and not self._unfinished():
+                self._tell_result(command)
 
     def _tell_result(self, command: Any) -> None:
-        result = command.result()
+        try:
+            result = command.result()
+        except OSError as error:
+            logger.error("%s is done, but what it has made cannot be read: %s", command, error)
+            return
         if result:
-            line = f"{result}; this run took {in_words(time.monotonic() - self._begun)}"
+            line = f"{result}; this run took {format_duration(time.monotonic() - self._begun)}"
             logger.info(line)
-            if is_remote(self._worker._scheduler):
-                with suppress(*NO_ANSWER):
-                    without_retries(self._worker._scheduler).set_task_status_message(
-                        task_id=command.task_id, status_message=line
-                    )
+            self._tell_scheduler(command, line)
+
+    def _tell_scheduler(self, command: luigi.Task, message: str) -> None:
+        if is_remote(self._worker._scheduler):
+            scheduler = without_retries(self._worker._scheduler)
+            with suppress(*NO_ANSWER):
+                scheduler.set_task_status_message(task_id=command.task_id, status_message=message)
 
     def _run_what_was_forgotten(self, wanted: list[luigi.Task], run_worker: Any, has_succeeded: Any) -> Any:
         in_vain = 0
@@ -192,7 +206,9 @@ class BuildRun:
         if self._worker.add_succeeded and all(map(self._is_complete, unfinished)):
             count_as_done(self._worker)
             return True
+        task: Any
         for task, reason in count_as_failed(self._worker).items():
+            logger.error("%s has failed on another worker: %s", task.short_name, reason)
             self.failures.note(task, FAILED, f"has failed on another worker: {reason}")
         return has_succeeded
 
@@ -228,15 +244,24 @@ class BuildRun:
 
 
 class _Close:
-    """Closes a scheduler, after something else; in processes that get a pickled copy, it does nothing."""
+    """In place of a scheduler's own `close`: does something before that, once.
 
-    def __init__(self, first: Callable[[], None], close: Callable[[], Any] | None) -> None:
-        self._calls = (first, close)
+    In a process that gets a pickled copy of the scheduler, it does nothing.
+    """
+
+    def __init__(self, scheduler: Any, first: Callable[[], None]) -> None:
+        self._scheduler: Any = scheduler
+        self._first = first
 
     def __call__(self) -> None:
-        for call in self._calls:
-            if call is not None:
-                call()
+        scheduler, self._scheduler = self._scheduler, None
+        if scheduler is None:
+            return
+        if vars(scheduler).get("close") is self:
+            del scheduler.close
+        self._first()
+        if hasattr(scheduler, "close"):
+            scheduler.close()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"_calls": ()}
+        return {"_scheduler": None}

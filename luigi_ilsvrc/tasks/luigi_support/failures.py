@@ -5,18 +5,22 @@ import textwrap
 from typing import Any
 
 import luigi
+from luigi.task_status import FAILED, UNKNOWN
 
 from luigi_ilsvrc.errors import MAX_SHOWN
 from luigi_ilsvrc.tasks.luigi_support.logs import without_traceback
 
 _WIDTH = 66
-"""Columns of the web view's box."""
+"""Columns of the web view's box: 68 fit in a window of 1400 pixels, with the fonts of Debian's Chromium."""
 
 _SOFT_BREAK = " \n"
 
+_MAX_LINES = MAX_SHOWN + 1
+"""Of a list of reasons, with the line that counts the others."""
+
 
 def wrap(text: str) -> str:
-    """Break lines at spaces, so that the web view's box shows all of them; the spaces stay. See `unwrap`."""
+    """Break lines at spaces, so that the web view's box shows all but long words; the spaces stay. See `unwrap`."""
     return "\n".join(_wrap_line(line) for line in text.split("\n"))
 
 
@@ -40,7 +44,10 @@ def encode(explanation: str) -> str:
 
 
 def decode(explanation: str | None) -> str:
-    """Return an explanation that Luigi's scheduler kept, unwrapped; also one that was not made by `encode`."""
+    """Return an explanation that Luigi's scheduler kept, unwrapped.
+
+    Of one that was not made by `encode`, spaces before the ends of lines may change.
+    """
     try:
         return unwrap(str(json.loads(explanation or "")))
     except ValueError:
@@ -55,9 +62,9 @@ class Failures:
 
     def note(self, task: luigi.Task, status: str, explanation: str) -> None:
         """Take note of a status that a task has got now; a task that is run again has not failed."""
-        if status == "FAILED":
+        if status == FAILED:
             self._reasons[task] = explanation
-        elif status != "UNKNOWN":
+        elif status != UNKNOWN:
             self._reasons.pop(task, None)
 
     def reason(self, task: luigi.Task) -> str | None:
@@ -74,5 +81,5 @@ class Failures:
 def _shortened(reason: str) -> str:
     """Return the message of an exception without its traceback, and a list without its end."""
     first, *rest = without_traceback(reason).splitlines() or ["for no known reason"]
-    more = len(rest) - MAX_SHOWN
-    return "\n".join([first, *rest[:MAX_SHOWN], *([f"  and {more} more lines: see above"] if more > 0 else [])])
+    more = f"and {len(rest) - _MAX_LINES} more lines: see above"
+    return "\n".join([first, *rest[:_MAX_LINES], *([f"  {more}"] if len(rest) > _MAX_LINES else [])])

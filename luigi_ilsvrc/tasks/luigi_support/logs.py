@@ -43,12 +43,12 @@ def without_traceback(text: str) -> str:
 
 
 class LeaveOut(logging.Filter):
-    """Leaves out what Luigi's worker says of each task of a class, and its lines for those who develop Luigi.
+    """Leaves out what Luigi's worker says of each task of a class, and its lines at the level DEBUG.
 
     Parameters
     ----------
     task_class : type
-        Of the tasks. What is said of others stays.
+        Of the tasks. What is said of each task of others stays.
     """
 
     def __init__(self, task_class: type[luigi.Task]) -> None:
@@ -117,4 +117,5 @@ def install() -> None:
 
 def leave_out(task_class: type[luigi.Task]) -> None:
     """Leave out of Luigi's log what it says of each task of a class; see `LeaveOut`."""
+    # First: the other filter replaces the message and the arguments that this one looks at.
     _luigi_logger.filters.insert(0, LeaveOut(task_class))

@@ -6,6 +6,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import luigi
+from luigi.task_status import DISABLED, DONE, FAILED, PENDING, UNKNOWN
 from luigi.worker import Worker
 
 from luigi_ilsvrc.tasks.luigi_support.failures import decode
@@ -53,7 +54,7 @@ def _lacks_resources_alone(scheduler: Any, commands: Sequence[str]) -> bool:
     """Tell whether a task could run if other tasks did not hold its resources, or the scheduler was not paused."""
     graphs = [scheduler.dep_graph(command, include_done=False) for command in commands]
     tasks = [task for graph in graphs for task in graph.values()]
-    ready = [task for task in tasks if task["status"] == "PENDING" and not task["deps"]]
+    ready = [task for task in tasks if task["status"] == PENDING and not task["deps"]]
     held = {name for task in scheduler.task_list("RUNNING", "", limit=False).values() for name in task["resources"]}
     return any(held & task["resources"].keys() for task in ready) or bool(ready and scheduler.is_paused()["paused"])
 
@@ -68,12 +69,12 @@ def _say_once(worker: Worker, message: str) -> None:
 def count_as_done(worker: Worker) -> None:
     """Let Luigi's summary and exit status count as done whatever a worker has scheduled."""
     history = worker._add_task_history
-    done = {task for task, status, _ in history if status == "DONE"}
-    failed = {task for task, status, _ in history if status == "FAILED"}
-    made = {task for task, status, _ in history if status == "PENDING"} - done
+    done = {task for task, status, _ in history if status == DONE}
+    failed = {task for task, status, _ in history if status == FAILED}
+    made = {task for task, status, _ in history if status == PENDING} - done
     if made - failed:
         logger.info("%d tasks were run by other workers", len(made - failed))
-    history.extend((task, "DONE", True) for task in made)
+    history.extend((task, DONE, True) for task in made)
     for answer in worker._get_work_response_history:
         # What they were running when it was asked for.
         answer["running_tasks"] = []
@@ -81,9 +82,9 @@ def count_as_done(worker: Worker) -> None:
 
 def count_as_failed(worker: Worker) -> dict[luigi.Task, str]:
     """Let Luigi's summary and exit status count what has failed on other workers; return why. Raises RPCError."""
-    own = {task.task_id for task, status, _ in worker._add_task_history if status in ("FAILED", "UNKNOWN")}
+    own = {task.task_id for task, status, _ in worker._add_task_history if status in (FAILED, UNKNOWN)}
     scheduler = worker._scheduler
-    failed = [task_id for status in ("FAILED", "DISABLED") for task_id in scheduler.task_list(status, "", limit=False)]
+    failed = [task_id for status in (FAILED, DISABLED) for task_id in scheduler.task_list(status, "", limit=False)]
     elsewhere = [worker._scheduled_tasks[it] for it in failed if it in worker._scheduled_tasks and it not in own]
-    worker._add_task_history.extend((task, "FAILED", True) for task in elsewhere)
+    worker._add_task_history.extend((task, FAILED, True) for task in elsewhere)
     return {task: decode(scheduler.fetch_error(task.task_id)["error"]) for task in elsewhere}

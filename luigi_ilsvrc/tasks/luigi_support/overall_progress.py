@@ -2,7 +2,7 @@
 
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 import luigi
 from luigi.task import flatten
 
-from luigi_ilsvrc.progress import in_words, with_prefix
+from luigi_ilsvrc.errors import BuildError
+from luigi_ilsvrc.units import format_duration, format_size
 
 _WINDOW = 600.0
 """Seconds over which it is measured how fast tasks are done."""
@@ -38,7 +39,7 @@ class Overall(NamedTuple):
     kinds : dict
         Those of the kinds that are counted apart, such as synsets.
     size : int
-        Bytes of the data set that are on the disk.
+        Bytes of what the tasks have made, but for archives.
     """
 
     tasks: Counts
@@ -47,13 +48,14 @@ class Overall(NamedTuple):
 
     def __str__(self) -> str:
         kinds = [f"{kind} {counts}" for kind, counts in self.kinds.items()]
-        return "; ".join([f"{self.tasks} tasks", *kinds, *([with_prefix(self.size)] if self.size else [])])
+        return "; ".join([f"{self.tasks} tasks", *kinds, *([format_size(self.size)] if self.size else [])])
 
 
 class OverallProgress:
     """Counts what is done by what is there, whichever host has made it.
 
     Luigi's scheduler counts too, but not the tasks of a wrapper that was complete, and one that is restarted forgets.
+    Tasks are asked here alone: `count` takes no lock that a process which is forked meanwhile would wait for.
 
     Parameters
     ----------
@@ -62,48 +64,66 @@ class OverallProgress:
     """
 
     def __init__(self, tasks: Iterable[luigi.Task]) -> None:
-        self._tasks: dict[str, Any] = {task.task_id: task for task in tasks}
+        self._kinds: dict[str, str] = {}
         self._required: dict[str, list[str]] = {}
-        for wrapper in [task for task in self._tasks.values() if isinstance(task, luigi.WrapperTask)]:
-            # Luigi schedules nothing of a wrapper that is complete.
-            required = {task.task_id: task for task in flatten(wrapper.requires())}
-            self._required[wrapper.task_id] = list(required)
-            self._tasks |= required
-        self._outputs: dict[Path, dict[str, list[str]]] = {}
-        for task_id in self._tasks.keys() - self._required.keys():
-            path = Path(self._tasks[task_id].output().path)
-            self._outputs.setdefault(path.parent, {}).setdefault(path.name, []).append(task_id)
+        self._outputs: dict[Path, dict[str, str]] = {}
+        self._size_readers: dict[str, Callable[[], int]] = {}
         self._sizes: dict[str, int] = {}
+        pending: list[Any] = list(reversed(list(tasks)))
+        while pending:
+            task = pending.pop()
+            if task.task_id not in self._kinds:
+                pending += reversed(self._add(task))
+
+    def _add(self, task: Any) -> list[luigi.Task]:
+        """Take note of a task; return those that it stands for.
+
+        Luigi schedules nothing of a wrapper that is complete.
+        """
+        self._kinds[task.task_id] = task.counted_as
+        if isinstance(task, luigi.WrapperTask):
+            required: list[luigi.Task] = flatten(task.requires())
+            self._required[task.task_id] = [it.task_id for it in required]
+            return required
+        path = Path(task.output().path)
+        self._outputs.setdefault(path.parent, {})[path.name] = task.task_id
+        reader = task.size_reader()
+        if reader is not None:
+            self._size_readers[task.task_id] = reader
+        return []
 
     def __len__(self) -> int:
-        return len(self._tasks)
+        return len(self._kinds)
+
+    def outermost(self) -> set[str]:
+        """Return the ids of the wrappers that no other wrapper requires."""
+        return self._required.keys() - {task_id for required in self._required.values() for task_id in required}
 
     def count(self) -> Overall:
         """Look what is there."""
         done = set(self._made())
         done |= {task_id for task_id in self._required if self._is_done(task_id, done)}
         kinds: dict[str, Counts] = {}
-        for task_id, task in self._tasks.items():
-            if task.counted_as:
-                before = kinds.get(task.counted_as, Counts(0, 0))
-                kinds[task.counted_as] = Counts(before.done + (task_id in done), before.total + 1)
-        return Overall(Counts(len(done), len(self._tasks)), dict(sorted(kinds.items(), reverse=True)), self._size(done))
+        for task_id, kind in self._kinds.items():
+            if kind:
+                before = kinds.get(kind, Counts(0, 0))
+                kinds[kind] = Counts(before.done + (task_id in done), before.total + 1)
+        return Overall(Counts(len(done), len(self._kinds)), kinds, self._size(done))
 
     def _made(self) -> Iterator[str]:
         for folder, by_name in self._outputs.items():
             with suppress(OSError):
-                for name in by_name.keys() & set(os.listdir(folder)):
-                    yield from by_name[name]
+                yield from (by_name[name] for name in by_name.keys() & set(os.listdir(folder)))
 
     def _is_done(self, task_id: str, done: set[str]) -> bool:
         required = self._required.get(task_id)
         return task_id in done if required is None else all(self._is_done(it, done) for it in required)
 
     def _size(self, done: set[str]) -> int:
-        for task_id in done - self._sizes.keys():
-            self._sizes[task_id] = self._tasks[task_id].bytes_made()
-        unfinished = (task.bytes_begun() for task_id, task in self._tasks.items() if task_id not in done)
-        return sum(self._sizes[task_id] for task_id in done) + sum(unfinished)
+        for task_id in done & self._size_readers.keys() - self._sizes.keys():
+            with suppress(OSError, BuildError):
+                self._sizes[task_id] = self._size_readers[task_id]()
+        return sum(self._sizes.get(task_id, 0) for task_id in done)
 
 
 class TimeLeft:
@@ -134,4 +154,4 @@ class TimeLeft:
         begun, before = self._history[0]
         if done <= before or now - begun < _SHORTEST_WINDOW or done == total:
             return ""
-        return f"{in_words((total - done) * (now - begun) / (done - before))} left"
+        return f"{format_duration((total - done) * (now - begun) / (done - before))} left"

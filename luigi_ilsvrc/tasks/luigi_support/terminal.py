@@ -2,13 +2,14 @@
 
 import logging
 import os
-import shutil
 import sys
 from collections.abc import Iterator
 from typing import Any, TextIO
 
 _ERASE = "\r\x1b[K"
 """To the first column, and erase to the end of the line (ECMA-48)."""
+
+_COLUMNS = 80
 
 
 def is_terminal(stream: Any) -> bool:
@@ -38,8 +39,16 @@ class StatusLine:
     def show(self, text: str) -> None:
         """Show a text, cut to the width of the terminal."""
         if self.is_shown:
-            width = shutil.get_terminal_size().columns - 1
+            width = self._width()
             self._write(f"{_ERASE}{text if len(text) <= width else text[: width - 1] + '…'}")
+
+    def _width(self) -> int:
+        try:
+            columns = os.get_terminal_size(self._stream.fileno()).columns
+        except OSError:
+            columns = 0
+        # Some terminals do not know it.
+        return (columns or _COLUMNS) - 1
 
     def end(self) -> None:
         """Erase the line, and leave the log as it was."""
@@ -54,8 +63,8 @@ class StatusLine:
         try:
             self._stream.write(text)
             self._stream.flush()
-        except OSError:
-            # The terminal is gone.
+        except (OSError, ValueError):
+            # The terminal is gone, or the stream was closed.
             self.is_shown = False
 
 

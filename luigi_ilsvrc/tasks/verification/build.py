@@ -21,7 +21,7 @@ from luigi_ilsvrc.tasks.luigi_support.targets import AtomicTarget
 from luigi_ilsvrc.tasks.parameters import RECORDED, SwitchParameter
 from luigi_ilsvrc.tasks.shards import FormatsTask
 from luigi_ilsvrc.tasks.verification.images import VerifyArchive, VerifySynset, VerifyValidation
-from luigi_ilsvrc.tasks.verification.parts import COUNTS, STARTED, VerificationTask, VerifyPart
+from luigi_ilsvrc.tasks.verification.parts import COUNTS, STARTED, WHOLE, VerificationTask, VerifyPart
 from luigi_ilsvrc.tasks.verification.records import (
     VerifyBoxes,
     VerifyBuildRecord,
@@ -29,6 +29,7 @@ from luigi_ilsvrc.tasks.verification.records import (
     VerifyPlan,
     VerifyShard,
 )
+from luigi_ilsvrc.units import format_size
 
 _MAX_SHOWN = 1000
 """Findings that the error names; the file beside the verifications names them all."""
@@ -121,6 +122,13 @@ class VerifyBuild(FormatsTask, VerificationTask):
         except (FileNotFoundError, IsADirectoryError, ValueError):
             return False
         return isinstance(verified, dict) and self._scope().items() <= verified.items()
+
+    def result(self) -> str:
+        """Return how much was verified. Raises OSError."""
+        verified = json.loads(Path(self.output().path).read_text())
+        what = self.data_dir if self.part == WHOLE else f"part {self.part} of {self.data_dir}"
+        counts = f"{verified['files']:,} files, {format_size(verified['bytes'])}, {verified['records']:,} records"
+        return f"{what} is as it was made: {counts}"
 
     def run(self) -> None:
         """Verify, in place of a verification of less or something else."""

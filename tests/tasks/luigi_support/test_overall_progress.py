@@ -56,27 +56,23 @@ def test_the_tasks_of_a_wrapper_that_was_complete_are_counted_too(build: BuildAl
     assert overall.tasks.done == overall.tasks.total - 3, "the shard, TFRecords and BuildAll"
 
 
-def test_the_size_is_that_of_all_that_is_on_the_disk(build: BuildAll, data_dir: Path) -> None:
+def test_the_size_is_that_of_what_the_tasks_have_made(build: BuildAll, data_dir: Path) -> None:
     dataset = data_dir / "ilsvrc2012"
-    shard = dataset / "tfrecords" / "train-00003-of-00008"
-    shard.unlink()
-    indexes = [dataset / "index" / name for name in ("train", "validation", *plans(dataset))]
-    folders = [
-        dataset / name for name in ("training_images", "validation_images", "training_bounding_boxes", "tfrecords")
-    ]
-    assert progress_of(build).count().size == bytes_in(*folders, *indexes, data_dir / "bounding_boxes.csv")
+    (dataset / "tfrecords" / "train-00003-of-00008").unlink()
+    made = ["training_images", "validation_images", "training_bounding_boxes", "tfrecords"]
+    read = ["index/train", "index/validation", "index/train-plan-of-00008", "index/validation-plan-of-00003"]
+    folders = [dataset / name for name in (*made, *read)]
+    assert progress_of(build).count().size == bytes_in(*folders, data_dir / "bounding_boxes.csv")
 
 
-def plans(dataset: Path) -> list[str]:
-    return [path.name for path in (dataset / "index").glob("*-plan-of-*")]
+def test_a_build_that_is_complete_is_counted_for_a_task_that_requires_it(build: BuildAll) -> None:
+    overall = OverallProgress([build]).count()
+    assert overall.kinds == {"synsets": Counts(5, 5), "shards": Counts(11, 11)}
+    assert overall.tasks.done == overall.tasks.total
 
 
-def test_a_size_of_a_download_that_is_not_complete_counts(ilsvrc: Path, tmp_path: Path) -> None:
-    build = BuildAll(data_dir=tmp_path / "new", source=str(ilsvrc))
-    partial = tmp_path / "new" / "ilsvrc2012" / "training_images.tar.partial"
-    partial.parent.mkdir(parents=True)
-    partial.write_bytes(bytes(1 << 20))
-    assert progress_of(build).count().size == 1 << 20
+def test_the_outermost_wrapper_is_the_one_that_stands_for_all(build: BuildAll) -> None:
+    assert OverallProgress([build]).outermost() == {build.task_id}
 
 
 def kinds(done: int) -> dict[str, Any]:

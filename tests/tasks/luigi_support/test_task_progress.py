@@ -1,14 +1,8 @@
 import logging
-import multiprocessing
-import os
-import signal
-import threading
 from collections.abc import Iterator
-from typing import Any
 
 import luigi
 import pytest
-from tqdm import tqdm
 
 from luigi_ilsvrc.progress import BYTES
 from luigi_ilsvrc.tasks.luigi_support import task_progress
@@ -82,28 +76,3 @@ def test_work_of_less_than_two_seconds_shows_nothing() -> None:
         progress("indexing", 1, 2, "folders")
     task.set_status_message = None
     assert told == []
-
-
-def hold_lock_and_die() -> None:
-    tqdm.get_lock().acquire()
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-def report_in_child(sender: Any) -> None:
-    report(("indexing", 1, 2, "folders"))
-    sender.send("done")
-
-
-def test_a_process_that_is_killed_while_it_shows_progress_stops_no_other(shown: list[object]) -> None:
-    tqdm.get_lock()
-    context = multiprocessing.get_context("fork")
-    killed = context.Process(target=hold_lock_and_die)
-    killed.start()
-    killed.join()
-    receiver, sender = context.Pipe(duplex=False)
-    child = context.Process(target=report_in_child, args=[sender], daemon=True)
-    child.start()
-    assert receiver.poll(10)
-    child.join()
-    # For the tests that follow.
-    tqdm.set_lock(threading.RLock())

@@ -1,6 +1,6 @@
 import pytest
 
-from luigi_ilsvrc.progress import in_words, with_prefix
+from luigi_ilsvrc.units import format_duration, format_size
 
 
 @pytest.mark.parametrize(
@@ -11,7 +11,7 @@ from luigi_ilsvrc.progress import in_words, with_prefix
     ],
 )
 def test_a_time_is_said_as_people_say_it(seconds: float, words: str) -> None:
-    assert in_words(seconds) == words
+    assert format_duration(seconds) == words
 
 
 @pytest.mark.parametrize(
@@ -22,5 +22,5 @@ def test_a_time_is_said_as_people_say_it(seconds: float, words: str) -> None:
         *((155e12, "155 TB"), (5e18, "5000 PB")),
     ],
 )
-def test_a_number_of_bytes_has_three_digits_and_a_decimal_prefix(size: float, words: str) -> None:
-    assert with_prefix(size) == words
+def test_a_number_of_bytes_has_three_significant_digits_and_a_decimal_prefix(size: float, words: str) -> None:
+    assert format_size(size) == words
