@@ -145,7 +145,7 @@ class ILSVRCTask(luigi.Task):
         ParameterError
             If a value makes no sense, or is missing.
         """
-        _prepare_log()
+        logs.install()
         try:
             values = super().get_param_values(params, args, kwargs)
         except MissingParameterException:
@@ -281,13 +281,6 @@ class ILSVRCTask(luigi.Task):
         return str(exception) if isinstance(exception, BuildError) else super().on_failure(exception)
 
 
-@cache
-def _prepare_log() -> None:
-    logs.install()
-    if not ilsvrc_log().tasks:
-        logs.leave_out(ILSVRCTask)
-
-
 _IN_THE_RECORD = ("source", *_SUPPLIED_BY_FOLDER)
 
 
@@ -302,7 +295,7 @@ def _with_files_of_folder(values: list[tuple[str, Any]]) -> list[tuple[str, Any]
     return [(name, supplied.get(name, value)) for name, value in values] if supplied else values
 
 
-build_worker.install(ILSVRCTask)
+build_worker.install(ILSVRCTask, lambda: bool(ilsvrc_log().tasks))
 
 
 class BuildTask(ILSVRCTask):

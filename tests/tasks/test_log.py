@@ -158,6 +158,50 @@ def test_if_luigid_does_not_come_the_last_line_says_what_to_do_without_a_traceba
     assert "start luigid there" in output.splitlines()[-1]
 
 
+def test_a_success_ends_with_no_error_of_what_another_worker_has_mended(ilsvrc: Path, tmp_path: Path) -> None:
+    source = Path(shutil.copytree(ilsvrc, tmp_path / "source"))
+    (source / TRAIN_ARCHIVE.name).rename(source / "elsewhere.tar")
+    config = tmp_path / "luigi.cfg"
+    config.write_text((PROJECT / "luigi.cfg").read_text().replace("keep_alive = false", "keep_alive = true"))
+    with luigid(tmp_path) as port:
+        place = ("--scheduler-host", "127.0.0.1", "--scheduler-port", port)
+        command = ("IndexTrain", "--data-dir", tmp_path / "data", "--source", source, *place)
+        waiting = start_luigi(*command, config=config)
+        assert waiting.stdout is not None
+        said = ""
+        while "does not exist" not in said:
+            said += waiting.stdout.readline()
+        (source / "elsewhere.tar").rename(source / TRAIN_ARCHIVE.name)
+        other, _ = start_luigi(*command).communicate(timeout=60)
+        output, _ = waiting.communicate(timeout=120)
+    assert waiting.returncode == 0, output + other
+    assert "ERROR" not in output
+
+
+OWN_STDERR = """
+import sys
+import luigi
+from luigi_ilsvrc import BoundingBoxCSV
+class Tee:
+    def __init__(self, stream): self.stream = stream
+    def write(self, text): self.stream.write(text)
+    def flush(self): self.stream.flush()
+if sys.argv[3] == "closed":
+    sys.stderr.close()
+else:
+    sys.stderr = Tee(sys.stderr)
+boxes = BoundingBoxCSV(data_dir=sys.argv[1], source=sys.argv[2])
+print(luigi.build([boxes], local_scheduler=True, log_level="WARNING"))
+"""
+
+
+@pytest.mark.parametrize("stderr", ["closed", "tee"])
+def test_a_program_may_have_any_stderr(ilsvrc: Path, tmp_path: Path, stderr: str) -> None:
+    command = [sys.executable, "-c", OWN_STDERR, tmp_path / "data", ilsvrc, stderr]
+    done = subprocess.run(list(map(str, command)), env=ENVIRONMENT, stdout=subprocess.PIPE, text=True, timeout=120)
+    assert done.stdout == "True\n"
+
+
 # While it runs -------------------------------------------------------------------------------------------------------
 
 # A build as the command line runs it, with shorter times between its lines.

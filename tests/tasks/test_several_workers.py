@@ -39,12 +39,12 @@ def start_main(port: int, data_dir: Path, source: object, *options: object, **mo
     return start_luigi("BuildAll", *given, **more)  # type: ignore[arg-type]
 
 
-def start_assistant(port: int, *options: object, is_ready: bool = True) -> subprocess.Popen[str]:
+def start_assistant(port: int, *options: object, is_ready: bool = True, **environment: str) -> subprocess.Popen[str]:
     """Start an assistant, without any configuration of ours and without an account; wait until it asks for tasks."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("LUIGI_", "IMAGENET_"))}
     assistant = subprocess.Popen(
         [ASSISTANT, *map(str, (*address(port), "--workers", 2, *LOG_TASKS, *options))],
-        env=kept,
+        env={**kept, **environment},
         cwd="/",
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -173,6 +173,36 @@ def test_a_failure_in_an_assistant_is_not_0_and_the_main_worker_says_why(ilsvrc:
     beginning = "ERROR: PlanShards(split=train, num_shards=8): has failed on another worker: "
     [error] = [line for line in output.splitlines() if line.startswith(beginning)]
     assert str(index) in error
+
+
+def test_a_wrong_command_takes_nothing_away_from_a_running_one(ilsvrc: Path, tmp_path: Path, port: int) -> None:
+    (tmp_path / "labels.txt").write_text("no synset\n")
+    (tmp_path / "theirs.py").write_text(
+        "import luigi, luigi_ilsvrc\n"
+        "class Pipe(luigi.Task):\n"
+        "    data_dir, source = luigi.Parameter(), luigi.Parameter()\n"
+        "    def requires(self):\n"
+        "        return luigi_ilsvrc.BuildAll(\n"
+        "            data_dir=self.data_dir, source=self.source, train_shards=8, validation_shards=3)\n"
+        "    def run(self): self.output().open('w').close()\n"
+        "    def output(self): return luigi.LocalTarget(self.data_dir + '/pipe')\n"
+    )
+    data_dir = tmp_path / "data"
+    build = ("--data-dir", data_dir, "--source", ilsvrc)
+    running = start_luigi(
+        *("--module", "theirs", "Pipe", *build, *address(port), "--workers", 0, "--worker-keep-alive", *LOG_TASKS),
+        PYTHONPATH=str(tmp_path),
+    )
+    assert running.stdout is not None
+    while "Done scheduling" not in (line := running.stdout.readline()):
+        assert line
+    wrong = ("--validation-synset-labels", tmp_path / "labels.txt")
+    assert end(start_main(port, data_dir, ilsvrc, *wrong))[0] == 35
+    assistant = start_assistant(port, PYTHONPATH=str(tmp_path))
+    status, output = end(running)
+    said = release(assistant)[1]
+    assert status == 0, output + said
+    assert (data_dir / "pipe").exists()
 
 
 def test_a_run_without_retcode_says_that_failures_will_exit_with_0(ilsvrc: Path, tmp_path: Path) -> None:

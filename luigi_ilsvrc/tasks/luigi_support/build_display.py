@@ -1,6 +1,7 @@
 """How far a command is, or what an assistant does: in the log, on the terminal, and in the web view."""
 
 import logging
+import sys
 import threading
 import time
 from collections.abc import Collection, Mapping
@@ -11,17 +12,19 @@ import luigi
 from luigi.task_status import DONE
 from luigi.worker import Worker, fork_lock
 
-from luigi_ilsvrc.errors import BuildError
 from luigi_ilsvrc.tasks.luigi_support import task_notes
 from luigi_ilsvrc.tasks.luigi_support.overall_progress import Counts, OverallProgress, TimeLeft
 from luigi_ilsvrc.tasks.luigi_support.scheduler_link import NO_ANSWER, is_remote, without_retries
 from luigi_ilsvrc.tasks.luigi_support.task_notes import Note, NoteBox
-from luigi_ilsvrc.tasks.luigi_support.terminal import StatusLine
+from luigi_ilsvrc.tasks.luigi_support.terminal import StatusLine, takes_more
 from luigi_ilsvrc.units import format_duration
 
 _SHOW_EVERY = 1.0
 _COUNT_EVERY = 5.0
 _LOG_EVERY = 30.0
+
+_LONGEST_END = 5.0
+"""Seconds that the end waits for what is being asked or shown."""
 
 _LARGEST_SHARE = 0.05
 """Of the time, that counting takes at most: on a file server that answers slowly, it is done less often."""
@@ -44,7 +47,7 @@ class BuildDisplay:
 
     The log gets a line every 30 s. The terminal shows what the running tasks report, and the line if they report
     nothing. Whatever takes a lock is done under Luigi's own `fork_lock`: a process that is forked while this thread
-    holds another lock would wait for that one for ever.
+    holds another lock would wait for that one for ever. What may take long is not: Luigi's signs of life need it too.
 
     Parameters
     ----------
@@ -75,16 +78,17 @@ class BuildDisplay:
     def end(self) -> None:
         """Show it no longer."""
         self._end.set()
-        self._thread.join()
+        self._thread.join(_LONGEST_END)
         task_notes.use(None)
         self._box.close()
         self._status.end()
 
     def _show(self) -> None:
         while not self._end.wait(_SHOW_EVERY):
-            self._take_notes()
-            self._take_line(time.monotonic())
-            with fork_lock:
+            # Whatever happens, a build does not depend on it, and the next line may be good.
+            with suppress(Exception):
+                self._take_notes()
+                self._take_line(time.monotonic())
                 self._status.show(" | ".join(note.message for note in self._notes.values()) or self._line)
 
     def _take_notes(self) -> None:
@@ -96,13 +100,14 @@ class BuildDisplay:
         if now < self._next_count:
             return
         self._line = ""
-        with suppress(BuildError, OSError):
+        try:
             self._line = self._line_of(now, self._notes)
-        if now >= self._next_log and self._line:
+        finally:
+            self._next_count = now + max(_COUNT_EVERY, (time.monotonic() - now) / _LARGEST_SHARE)
+        if now >= self._next_log and self._line and takes_more(sys.stderr):
             self._next_log = now + _LOG_EVERY
             with fork_lock:
                 logger.info(self._line)
-        self._next_count = now + max(_COUNT_EVERY, (time.monotonic() - now) / _LARGEST_SHARE)
 
 
 class CommandProgress:
@@ -124,25 +129,28 @@ class CommandProgress:
         self._task_class = task_class
         self._shown_at = {command.task_id for command in commands if isinstance(command, task_class)}
         self._scheduler = without_retries(worker._scheduler)
-        self._progress: OverallProgress | None = None
+        self._progress = OverallProgress([], task_class)
+        self._scheduled = 0
         self._time_left = TimeLeft()
 
     def __call__(self, now: float, notes: Notes) -> str:
         """Return the line; empty if there is one task only, or nothing left to do. Raises OSError or a `BuildError`."""
-        progress = self._progress or self._begin()
-        overall = progress.count()
-        if len(progress) == 1 or overall.tasks.done == overall.tasks.total:
+        self._take_tasks()
+        overall = self._progress.count()
+        if len(self._progress) == 1 or overall.tasks.done == overall.tasks.total:
             return ""
         line = "; ".join(filter(None, [str(overall), self._left(now, overall.kinds, notes)]))
         self._tell_scheduler(line, overall.tasks)
         return line
 
-    def _begin(self) -> OverallProgress:
+    def _take_tasks(self) -> None:
+        """Take note of the tasks that the worker has scheduled; tasks that run may have asked for more."""
         scheduled = list(self._worker._scheduled_tasks.values())
-        with fork_lock:
-            self._progress = OverallProgress(task for task in scheduled if isinstance(task, self._task_class))
-        self._shown_at = self._shown_at or self._progress.outermost()
-        return self._progress
+        if len(scheduled) != self._scheduled:
+            self._scheduled = len(scheduled)
+            with fork_lock:
+                self._progress = OverallProgress(scheduled, self._task_class, self._progress)
+            self._shown_at = self._shown_at or self._progress.outermost()
 
     def _left(self, now: float, kinds: Mapping[str, Counts], notes: Notes) -> str:
         in_bytes = [(note.seconds_left, note.stage) for note in notes.values() if note.seconds_left is not None]

@@ -7,9 +7,10 @@ from typing import Any
 
 import luigi
 from luigi.rpc import RPCError
-from luigi.task_status import DONE, FAILED, UNKNOWN
+from luigi.task_status import DONE, FAILED, PENDING, RUNNING, UNKNOWN
 from luigi.worker import Worker
 
+from luigi_ilsvrc.errors import BuildError
 from luigi_ilsvrc.storage import visibility
 from luigi_ilsvrc.tasks.luigi_support import failures, return_codes
 from luigi_ilsvrc.tasks.luigi_support.build_display import (
@@ -44,6 +45,9 @@ SCHEDULER_PATIENCE = 300.0
 
 OUTPUT_PATIENCE = 75.0
 """Seconds that a task waits for outputs that other hosts have made: network file systems hide them for up to 60."""
+
+_NO_LIMIT = 999_999_999
+"""Luigi's own default of retry_count."""
 
 _RESTARTS_IN_VAIN = 3
 _PAUSE = 1.0
@@ -81,9 +85,7 @@ class BuildRun:
         self._worker._scheduler.close = _Close(self._worker._scheduler, self._say_last)
         if is_remote(self._worker._scheduler):
             visibility.be_patient(OUTPUT_PATIENCE)
-            if self._worker._assistant:
-                self._show(AssistantProgress(self._worker, self._task_class))
-            else:
+            if not self._worker._assistant:
                 wait_for(self._worker._scheduler, SCHEDULER_PATIENCE)
                 self._watch.start()
 
@@ -94,7 +96,7 @@ class BuildRun:
 
     def note_status(self, task: luigi.Task, arguments: dict[str, Any]) -> None:
         """Take note of what the scheduler is told of a task, and wrap why it has failed."""
-        explanation = failures.decode(arguments.get("expl"))
+        explanation = failures.read(arguments.get("expl"))
         self.failures.note(task, arguments["status"], explanation)
         if arguments["status"] == FAILED:
             arguments["expl"] = failures.encode(explanation)
@@ -103,8 +105,23 @@ class BuildRun:
         """Let the web view show that a task could not be scheduled: to Luigi, its status is unknown."""
         reason = self.failures.reason(task)
         if arguments["status"] == UNKNOWN and reason is not None and is_remote(self._worker._scheduler):
-            told = {**arguments, "status": FAILED, "expl": failures.encode(reason)}
+            # It does not count among the failures after which the scheduler disables a task.
+            policy = {**(arguments.get("retry_policy_dict") or {}), "retry_count": _NO_LIMIT}
+            told = {**arguments, "status": FAILED, "expl": failures.encode(reason), "retry_policy_dict": policy}
             self._worker._scheduler.add_task(**told)
+
+    def is_left_to_others(self, task: luigi.Task, status: str) -> bool:
+        """Tell whether a task that cannot be scheduled here is nobody's business but this command's.
+
+        The scheduler is not told then: it would take the task away from workers that can run it. A wrong table, or
+        too little space on this host, says nothing about them.
+        """
+        scheduler = self._worker._scheduler
+        if status != UNKNOWN or self.failures.reason(task) is None or not is_remote(scheduler):
+            return False
+        known = as_known(scheduler, task)
+        is_theirs = known is not None and bool(set(known["workers"]) - {self._worker._id})
+        return is_theirs and known is not None and known["status"] in (PENDING, RUNNING)
 
     def _unfinished(self) -> dict[luigi.Task, bool]:
         """Return the tasks of the command that were not complete when they were scheduled, and which can be run."""
@@ -129,8 +146,8 @@ class BuildRun:
         self.prepare()
         unfinished = self._unfinished()
         self._is_running = True
-        if unfinished and self._display is None:
-            self._show(CommandProgress(self._worker, self._task_class, self._commands.values()))
+        if unfinished:
+            self.show()
         try:
             has_succeeded = run_worker()
             if not is_remote(self._worker._scheduler) or self._worker._stop_requesting_work:
@@ -142,9 +159,16 @@ class BuildRun:
             finish_running_tasks(self._worker)
             raise away_error(self._worker._scheduler) from None
 
-    def _show(self, line: ProgressLine) -> None:
-        self._display = BuildDisplay(self._worker, line)
-        self._display.begin()
+    def show(self) -> None:
+        """Show how far the worker is, from now until `end`; further calls do nothing."""
+        if self._display is None:
+            self._display = BuildDisplay(self._worker, self._line())
+            self._display.begin()
+
+    def _line(self) -> ProgressLine:
+        if self._worker._assistant:
+            return AssistantProgress(self._worker, self._task_class)
+        return CommandProgress(self._worker, self._task_class, self._commands.values())
 
     def end(self) -> None:
         """End what goes on beside the run."""
@@ -169,7 +193,7 @@ class BuildRun:
     def _tell_result(self, command: Any) -> None:
         try:
             result = command.result()
-        except OSError as error:
+        except (OSError, BuildError) as error:
             logger.error("%s is done, but what it has made cannot be read: %s", command, error)
             return
         if result:
@@ -205,10 +229,10 @@ class BuildRun:
         """Let Luigi's summary and exit status count what other workers have made, or failed to make."""
         if self._worker.add_succeeded and all(map(self._is_complete, unfinished)):
             count_as_done(self._worker)
+            self.failures.clear()
             return True
-        task: Any
         for task, reason in count_as_failed(self._worker).items():
-            logger.error("%s has failed on another worker: %s", task.short_name, reason)
+            logger.error("%s has failed on another worker: %s", failures.name_of(task), reason)
             self.failures.note(task, FAILED, f"has failed on another worker: {reason}")
         return has_succeeded
 

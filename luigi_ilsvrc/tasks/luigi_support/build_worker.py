@@ -7,6 +7,7 @@ does as before.
 
 import functools
 import multiprocessing
+from collections.abc import Callable
 from typing import Any
 
 import luigi
@@ -14,7 +15,7 @@ from luigi.rpc import RPCError
 from luigi.task_status import FAILED
 from luigi.worker import ContextManagedTaskProcess, Worker
 
-from luigi_ilsvrc.tasks.luigi_support import resources
+from luigi_ilsvrc.tasks.luigi_support import logs, resources
 from luigi_ilsvrc.tasks.luigi_support.build_run import OUTPUT_PATIENCE, BuildRun
 from luigi_ilsvrc.tasks.luigi_support.interrupts import (
     has_scheduled,
@@ -40,9 +41,17 @@ _EXTENDED = (
 """Methods of Luigi's worker."""
 
 
-def install(task_class: type[luigi.Task]) -> None:
-    """Extend Luigi's worker for the tasks of a class. To be called once for a class."""
-    hooks = _Hooks(task_class)
+def install(task_class: type[luigi.Task], shows_tasks: Callable[[], bool]) -> None:
+    """Extend Luigi's worker for the tasks of a class. To be called once for a class.
+
+    Parameters
+    ----------
+    task_class : type
+        The class.
+    shows_tasks : callable
+        Tells whether the log has Luigi's lines on each task; raises a `BuildError` if the setting makes no sense.
+    """
+    hooks = _Hooks(task_class, shows_tasks)
     for name in _EXTENDED:
         setattr(Worker, name, _extended(getattr(Worker, name), getattr(hooks, name.strip("_"))))
     say_that_work_is_kept(task_class)
@@ -63,15 +72,20 @@ class _Hooks:
     ----------
     task_class : type
         Of the tasks that are concerned.
+    shows_tasks : callable
+        See `install`.
     """
 
-    def __init__(self, task_class: type[luigi.Task]) -> None:
+    def __init__(self, task_class: type[luigi.Task], shows_tasks: Callable[[], bool]) -> None:
         self._task_class = task_class
+        self._shows_tasks = shows_tasks
 
     def _run_of(self, worker: Worker) -> BuildRun:
         """Return what is known of a worker's run, which lasts as long as the worker."""
         runs: dict[type[luigi.Task], BuildRun] = worker.__dict__.setdefault("_luigi_ilsvrc_runs", {})
         if self._task_class not in runs:
+            # Here the command line is known, which it is not when a task is made while a module is imported.
+            logs.leave_out(self._task_class, is_wanted=not self._shows_tasks())
             runs[self._task_class] = BuildRun(worker, self._task_class)
         return runs[self._task_class]
 
@@ -102,6 +116,9 @@ class _Hooks:
         if kwargs.get("params") is not None:
             kwargs["params"] = task.params_of_scheduler(kwargs["params"])  # type: ignore[attr-defined]
         run = self._run_of(worker)
+        if run.is_left_to_others(task, kwargs["status"]):
+            worker._add_task_history.append((task, kwargs["status"], False))
+            return None
         run.note_status(task, kwargs)
         answer = original(*args, **kwargs)
         run.show_scheduling_failure(task, kwargs)
@@ -118,6 +135,10 @@ class _Hooks:
         run = self._run_of(worker)
         try:
             return run.run(original) if self._is_concerned(worker) else original()
+        except KeyboardInterrupt:
+            # What goes on beside the run may log before it ends.
+            release_log_locks()
+            raise
         finally:
             run.end()
 
@@ -134,7 +155,9 @@ class _Hooks:
         if not isinstance(task, self._task_class):
             return original(task)
         # A worker may get tasks from the scheduler that it has not scheduled.
-        self._run_of(worker).prepare()
+        run = self._run_of(worker)
+        run.prepare()
+        run.show()
         keep_interrupts()
         process = original(task)
         process.status_reporter = BackgroundReporter(process.status_reporter)

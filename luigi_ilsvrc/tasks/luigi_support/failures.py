@@ -1,8 +1,6 @@
 """Why tasks have failed: for the end of the log, and for the web view, whose box does not wrap lines."""
 
 import json
-import textwrap
-from typing import Any
 
 import luigi
 from luigi.task_status import FAILED, UNKNOWN
@@ -26,14 +24,18 @@ def wrap(text: str) -> str:
 
 def _wrap_line(line: str) -> str:
     indent = line[: len(line) - len(line.lstrip())]
-    lines = textwrap.wrap(
-        line, _WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False, drop_whitespace=True
-    )
+    first, *words = line.split(" ")
+    lines = [first]
+    for word in words:
+        if word and lines[-1].strip() and len(f"{lines[-1]} {word}") > _WIDTH:
+            lines.append(f"{indent}{word}")
+        else:
+            lines[-1] += f" {word}"
     return _SOFT_BREAK.join(lines)
 
 
 def unwrap(text: str) -> str:
-    """Return a text as it was before `wrap`, but for the indent of what it had to break."""
+    """Return a text as it was before `wrap`."""
     first, *rest = text.split(_SOFT_BREAK)
     return " ".join([first, *(line.lstrip() for line in rest)])
 
@@ -44,21 +46,28 @@ def encode(explanation: str) -> str:
 
 
 def decode(explanation: str | None) -> str:
-    """Return an explanation that Luigi's scheduler kept, unwrapped.
+    """Return an explanation that `encode` made, or that Luigi itself has made of a text."""
+    return unwrap(read(explanation))
 
-    Of one that was not made by `encode`, spaces before the ends of lines may change.
-    """
+
+def read(explanation: str | None) -> str:
+    """Return an explanation that Luigi has made of a text, as JSON or as it is."""
     try:
-        return unwrap(str(json.loads(explanation or "")))
+        return str(json.loads(explanation or ""))
     except ValueError:
         return str(explanation or "")
+
+
+def name_of(task: luigi.Task) -> str:
+    """Return a short name: of a task of the package what tells it apart, of another one its family."""
+    return str(getattr(task, "short_name", task.task_family))
 
 
 class Failures:
     """The tasks of a command that have failed, and why."""
 
     def __init__(self) -> None:
-        self._reasons: dict[Any, str] = {}
+        self._reasons: dict[luigi.Task, str] = {}
 
     def note(self, task: luigi.Task, status: str, explanation: str) -> None:
         """Take note of a status that a task has got now; a task that is run again has not failed."""
@@ -71,9 +80,13 @@ class Failures:
         """Return why a task has failed; None if it has not."""
         return self._reasons.get(task)
 
+    def clear(self) -> None:
+        """Forget all: other workers have made what had failed here."""
+        self._reasons.clear()
+
     def lines(self) -> list[str]:
         """Return one text for each of the first ten, and one for the rest."""
-        texts = [f"{task.short_name}: {_shortened(reason)}" for task, reason in self._reasons.items()]
+        texts = [f"{name_of(task)}: {_shortened(reason)}" for task, reason in self._reasons.items()]
         more = len(texts) - MAX_SHOWN
         return [*texts[:MAX_SHOWN], *([f"{more} more tasks have failed: see above"] if more > 0 else [])]
 

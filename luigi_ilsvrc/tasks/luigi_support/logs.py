@@ -6,12 +6,13 @@ lines; what Luigi says of each task does not.
 
 import logging
 import re
-from functools import cached_property
+from functools import cache
 from typing import Any
 
 import luigi
 import luigi.worker
 from luigi.rpc import RPCError
+from luigi.task_register import Register
 
 from luigi_ilsvrc.errors import BuildError
 
@@ -22,6 +23,7 @@ _TRACEBACK = re.compile(
     r"Traceback \(most recent call last\):\n.*^luigi_ilsvrc\.[\w.]+Error: ", re.DOTALL | re.MULTILINE
 )
 _ANY_TRACEBACK = "Traceback (most recent call last):"
+_FRAMES = re.compile(r"\n(?:  .*\n)*")
 
 _TASK_OF = {
     "Informed scheduler that task   %s   has status   %s": 0,
@@ -39,7 +41,9 @@ def without_traceback(text: str) -> str:
     reason = _TRACEBACK.split(text)
     if len(reason) > 1:
         return reason[-1].rstrip()
-    return text.rstrip().rpartition("\n")[2] if _ANY_TRACEBACK in text else text
+    _, is_one, frames = text.rpartition(_ANY_TRACEBACK)
+    # Behind the frames, which are indented, comes the exception, which may have several lines.
+    return _FRAMES.sub("", frames.rstrip(), count=1) if is_one else text
 
 
 class LeaveOut(logging.Filter):
@@ -53,6 +57,7 @@ class LeaveOut(logging.Filter):
 
     def __init__(self, task_class: type[luigi.Task]) -> None:
         super().__init__()
+        self._is_ours_by_id = cache(self._is_id_of_ours)
         self._task_class = task_class
 
     def filter(self, record: logging.LogRecord) -> bool:
@@ -63,19 +68,12 @@ class LeaveOut(logging.Filter):
         return record.levelno > logging.DEBUG if place is None else not self._is_ours(record.args[place])
 
     def _is_ours(self, task: Any) -> bool:
-        if isinstance(task, luigi.Task):
-            return isinstance(task, self._task_class)
-        # An id begins with the task's family.
-        return str(task).partition("_")[0] in self._families
+        return isinstance(task, self._task_class) if isinstance(task, luigi.Task) else self._is_ours_by_id(str(task))
 
-    @cached_property
-    def _families(self) -> set[str]:
-        pending, found = [self._task_class], set()
-        while pending:
-            task_class = pending.pop()
-            found.add(task_class.__name__)
-            pending += task_class.__subclasses__()
-        return found
+    def _is_id_of_ours(self, task_id: str) -> bool:
+        # An id begins with the task's family, which may have a _ itself.
+        families = [family for family in Register.task_names() if task_id.startswith(f"{family}_")]
+        return bool(families) and issubclass(Register.get_task_cls(max(families, key=len)), self._task_class)
 
 
 def _without_traceback(record: logging.LogRecord) -> bool:
@@ -115,7 +113,8 @@ def install() -> None:
         package_logger.propagate = False
 
 
-def leave_out(task_class: type[luigi.Task]) -> None:
-    """Leave out of Luigi's log what it says of each task of a class; see `LeaveOut`."""
+def leave_out(task_class: type[luigi.Task], *, is_wanted: bool) -> None:
+    """Leave out of Luigi's log what it says of each task of a class, or no longer; see `LeaveOut`."""
+    others = [it for it in _luigi_logger.filters if not isinstance(it, LeaveOut)]
     # First: the other filter replaces the message and the arguments that this one looks at.
-    _luigi_logger.filters.insert(0, LeaveOut(task_class))
+    _luigi_logger.filters[:] = [LeaveOut(task_class), *others] if is_wanted else others

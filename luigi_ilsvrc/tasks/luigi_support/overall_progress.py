@@ -60,19 +60,29 @@ class OverallProgress:
     Parameters
     ----------
     tasks : iterable of luigi.Task
-        Tasks of the package that a worker has scheduled.
+        What a worker has scheduled.
+    task_class : type
+        Of the tasks that are counted.
+    former : OverallProgress, optional
+        What was counted before there were more tasks: what it has read need not be read again.
     """
 
-    def __init__(self, tasks: Iterable[luigi.Task]) -> None:
+    def __init__(
+        self,
+        tasks: Iterable[luigi.Task],
+        task_class: type[luigi.Task],
+        former: "OverallProgress | None" = None,
+    ) -> None:
+        self._task_class = task_class
         self._kinds: dict[str, str] = {}
         self._required: dict[str, list[str]] = {}
         self._outputs: dict[Path, dict[str, str]] = {}
         self._size_readers: dict[str, Callable[[], int]] = {}
-        self._sizes: dict[str, int] = {}
+        self._sizes: dict[str, int] = former._sizes if former is not None else {}
         pending: list[Any] = list(reversed(list(tasks)))
         while pending:
             task = pending.pop()
-            if task.task_id not in self._kinds:
+            if isinstance(task, task_class) and task.task_id not in self._kinds:
                 pending += reversed(self._add(task))
 
     def _add(self, task: Any) -> list[luigi.Task]:
@@ -80,12 +90,17 @@ class OverallProgress:
 
         Luigi schedules nothing of a wrapper that is complete.
         """
-        self._kinds[task.task_id] = task.counted_as
+        kind: str = task.counted_as
         if isinstance(task, luigi.WrapperTask):
-            required: list[luigi.Task] = flatten(task.requires())
+            self._kinds[task.task_id] = kind
+            required = [it for it in flatten(task.requires()) if isinstance(it, self._task_class)]
             self._required[task.task_id] = [it.task_id for it in required]
             return required
-        path = Path(task.output().path)
+        outputs = [target for target in flatten(task.output()) if isinstance(target, luigi.LocalTarget)]
+        if not outputs:
+            return []
+        self._kinds[task.task_id] = kind
+        path = Path(outputs[0].path)
         self._outputs.setdefault(path.parent, {})[path.name] = task.task_id
         reader = task.size_reader()
         if reader is not None:

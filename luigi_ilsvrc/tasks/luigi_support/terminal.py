@@ -2,19 +2,34 @@
 
 import logging
 import os
+import select
 import sys
 from collections.abc import Iterator
-from typing import Any, TextIO
+from contextlib import suppress
+from typing import Any
 
 _ERASE = "\r\x1b[K"
 """To the first column, and erase to the end of the line (ECMA-48)."""
 
 _COLUMNS = 80
+_CUT = "..."
 
 
 def is_terminal(stream: Any) -> bool:
     """Tell whether a stream goes to a terminal that can erase a line."""
-    return stream is not None and stream.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+    try:
+        return bool(stream.isatty()) and os.environ.get("TERM", "dumb") != "dumb"
+    except (AttributeError, ValueError):
+        # There is none, it is closed, or it is a program's own.
+        return False
+
+
+def takes_more(stream: Any) -> bool:
+    """Tell whether writing to a stream would not wait: a terminal may be stopped, and a pipe full."""
+    try:
+        return bool(select.select([], [stream.fileno()], [], 0)[1])
+    except (AttributeError, ValueError, OSError):
+        return True
 
 
 class StatusLine:
@@ -25,46 +40,49 @@ class StatusLine:
     """
 
     def __init__(self) -> None:
-        self._stream: TextIO = sys.stderr
+        self.is_shown = is_terminal(sys.stderr)
+        self._terminal = sys.stderr.fileno() if self.is_shown else -1
         self._handlers: list[logging.StreamHandler[Any]] = []
-        self.is_shown = is_terminal(self._stream)
 
     def begin(self) -> None:
         """Let Luigi's log erase the line; processes that are forked from now on do so too."""
         if self.is_shown:
-            self._handlers = [handler for handler in _handlers() if is_terminal(handler.stream)]
-            for handler in self._handlers:
-                handler.setStream(_ErasingStream(handler.stream))
+            for handler in _handlers():
+                # A handler may have a stream of its own that cannot be set.
+                with suppress(AttributeError):
+                    handler.setStream(_ErasingStream(handler.stream))
+                    self._handlers.append(handler)
 
     def show(self, text: str) -> None:
-        """Show a text, cut to the width of the terminal."""
+        """Show a text, cut to the width of the terminal, unless it is stopped or belongs to another job."""
         if self.is_shown:
             width = self._width()
-            self._write(f"{_ERASE}{text if len(text) <= width else text[: width - 1] + '…'}")
-
-    def _width(self) -> int:
-        try:
-            columns = os.get_terminal_size(self._stream.fileno()).columns
-        except OSError:
-            columns = 0
-        # Some terminals do not know it.
-        return (columns or _COLUMNS) - 1
+            self._write(f"{_ERASE}{text if len(text) <= width else text[: width - len(_CUT)] + _CUT}")
 
     def end(self) -> None:
         """Erase the line, and leave the log as it was."""
         for handler in self._handlers:
             if isinstance(handler.stream, _ErasingStream):
                 handler.setStream(handler.stream.stream)
-        if self._handlers:
-            self._write(_ERASE)
         self._handlers = []
+        if self.is_shown:
+            self._write(_ERASE)
+
+    def _width(self) -> int:
+        try:
+            columns = os.get_terminal_size(self._terminal).columns
+        except OSError:
+            columns = 0
+        # Some terminals do not know it.
+        return (columns or _COLUMNS) - 1
 
     def _write(self, text: str) -> None:
+        # Not by the stream: it has a lock, which a process that is forked meanwhile would wait for.
         try:
-            self._stream.write(text)
-            self._stream.flush()
-        except (OSError, ValueError):
-            # The terminal is gone, or the stream was closed.
+            if os.tcgetpgrp(self._terminal) == os.getpgrp() and select.select([], [self._terminal], [], 0)[1]:
+                os.write(self._terminal, text.encode())
+        except OSError:
+            # The terminal is gone.
             self.is_shown = False
 
 
@@ -82,8 +100,10 @@ class _ErasingStream:
 
 
 def _handlers() -> "Iterator[logging.StreamHandler[Any]]":
-    """Yield the handlers that get what Luigi logs."""
+    """Yield the handlers that write what Luigi logs to a terminal."""
     logger: logging.Logger | None = logging.getLogger("luigi-interface")
     while logger is not None:
-        yield from (handler for handler in logger.handlers if isinstance(handler, logging.StreamHandler))
+        for handler in logger.handlers:
+            if isinstance(handler, logging.StreamHandler) and is_terminal(handler.stream):
+                yield handler
         logger = logger.parent if logger.propagate else None

@@ -2,6 +2,7 @@ import logging
 import logging.handlers
 import subprocess
 import sys
+import traceback
 from collections.abc import Iterator
 
 import pytest
@@ -53,6 +54,14 @@ def test_a_traceback_in_the_text_of_a_warning_becomes_an_error_of_one_line(log: 
     luigi_logger.warning(text)
     assert log.messages == ["/data: 5 bytes are needed"]
     assert log.records[0].levelname == "ERROR"
+
+
+def test_a_message_of_several_lines_is_kept_without_the_traceback() -> None:
+    try:
+        raise RuntimeError("no account\n  on this host")
+    except RuntimeError:
+        text = f"Runtime error:\n{traceback.format_exc()}"
+    assert logs.without_traceback(text) == "RuntimeError: no account\n  on this host"
 
 
 def test_warnings_of_the_modules_stand_in_luigis_log(monkeypatch: pytest.MonkeyPatch) -> None:

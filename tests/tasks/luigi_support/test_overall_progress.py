@@ -7,6 +7,7 @@ import pytest
 from luigi.task import flatten
 
 from luigi_ilsvrc import BuildAll
+from luigi_ilsvrc.tasks.base import ILSVRCTask
 from luigi_ilsvrc.tasks.luigi_support.overall_progress import Counts, OverallProgress, TimeLeft
 
 
@@ -26,7 +27,7 @@ def scheduled(task: luigi.Task) -> dict[str, luigi.Task]:
 
 
 def progress_of(task: luigi.Task) -> OverallProgress:
-    return OverallProgress(scheduled(task).values())
+    return OverallProgress(scheduled(task).values(), ILSVRCTask)
 
 
 def bytes_in(*paths: Path) -> int:
@@ -66,13 +67,13 @@ def test_the_size_is_that_of_what_the_tasks_have_made(build: BuildAll, data_dir:
 
 
 def test_a_build_that_is_complete_is_counted_for_a_task_that_requires_it(build: BuildAll) -> None:
-    overall = OverallProgress([build]).count()
+    overall = OverallProgress([build], ILSVRCTask).count()
     assert overall.kinds == {"synsets": Counts(5, 5), "shards": Counts(11, 11)}
     assert overall.tasks.done == overall.tasks.total
 
 
 def test_the_outermost_wrapper_is_the_one_that_stands_for_all(build: BuildAll) -> None:
-    assert OverallProgress([build]).outermost() == {build.task_id}
+    assert OverallProgress([build], ILSVRCTask).outermost() == {build.task_id}
 
 
 def kinds(done: int) -> dict[str, Any]:
