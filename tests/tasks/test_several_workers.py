@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from luigi.rpc import RemoteScheduler
 
-from tests.reliability.kill import differences, wait_until
-from tests.support.running import LOG_TASKS, PROJECT, SHARDS, contents, luigi, luigid, start_luigi
+from tests.reliability.kill import differences, tables_and_checksums, wait_until
+from tests.support.running import LOG_TASKS, PROJECT, SHARDS, contents, http_server, luigi, luigid, start_luigi
 
 pytestmark = pytest.mark.slow
 
@@ -264,7 +264,10 @@ def test_an_assistant_ends_with_a_line_if_luigid_never_comes(tmp_path: Path) -> 
 
 def test_two_assistants_of_one_host_share_the_work(ilsvrc: Path, built: Path, tmp_path: Path, port: int) -> None:
     assistants = [start_assistant(port) for _ in range(2)]
-    status, output = end(start_main(port, tmp_path / "data", ilsvrc, "--workers", 0, "--worker-keep-alive"))
+    # There are three downloads, and an assistant runs two tasks at once; one that is idle asks each second or two.
+    with http_server(ilsvrc, delay=5) as url:
+        given = ("--workers", 0, "--worker-keep-alive", *tables_and_checksums(ilsvrc))
+        status, output = end(start_main(port, tmp_path / "data", url, *given))
     said = [release(assistant)[1] for assistant in assistants]
     assert status == 0, output
     assert all("ran successfully" in it for it in said), said
