@@ -45,9 +45,9 @@ def _extract(
 ) -> Files:
     disk.check_free_space({directory: sum(image.size for image in images)})
     files = {}
-    # In the archive's order, so that the system reads ahead.
-    for done, image in enumerate(sorted(images, key=lambda image: image.offset), start=1):
-        contents = reader.read(image)
+    # In the archive's order: that is the disk's.
+    in_order = sorted(images, key=lambda image: image.offset)
+    for done, (image, contents) in enumerate(zip(in_order, reader.read_all(in_order), strict=True), start=1):
         name = path.format(image)
         (directory / name).write_bytes(contents)
         files[name] = entry_of(contents)

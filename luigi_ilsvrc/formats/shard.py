@@ -101,9 +101,10 @@ def write_shard(
     disk.check_free_space({path: sum(image.location.size for image in images)})
     bad: list[str] = []
     with ShardFile(path) as shard:
-        for done, image in enumerate(images, start=1):
+        contents = reader.read_all([image.location for image in images])
+        for done, (image, original) in enumerate(zip(images, contents, strict=True), start=1):
             try:
-                jpeg = as_rgb_jpeg(reader.read(image.location))
+                jpeg = as_rgb_jpeg(original)
             except ImageError as error:
                 bad.append(f"{reader.describe(image.location)}: {error}")
             else:

@@ -1,13 +1,19 @@
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from luigi_ilsvrc import miniature
+from luigi_ilsvrc.dataset.archives import TRAIN_ARCHIVE
 from luigi_ilsvrc.layouts import class_folders, official
 from luigi_ilsvrc.layouts.index import ImageLocation
 from luigi_ilsvrc.layouts.reader import ImageReader
 from luigi_ilsvrc.layouts.tar import ArchiveError
 from tests.layouts.archives import SYNSETS, train_tar
+from tests.support.strace import parse
 
 Write = Callable[[bytes], Path]
 
@@ -100,3 +106,62 @@ def test_an_image_is_described_by_name_file_and_byte(tmp_path: Path) -> None:
     location = ImageLocation("n01440764_10.JPEG", "n01440764", "training_images.tar", 512, 5)
     with ImageReader(tmp_path, tmp_path) as reader:
         assert reader.describe(location) == f"n01440764_10.JPEG in {tmp_path}/training_images.tar at byte 512"
+
+
+# All images of a plan -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_all_images_are_those_that_are_read_one_by_one(tmp_path: Path, archive: Write, order: int) -> None:
+    locations = index_train(archive(train_tar()))[::order]
+    with ImageReader(tmp_path, tmp_path / "training_images") as reader:
+        assert list(reader.read_all(locations)) == list(map(reader.read, locations))
+
+
+def test_no_images_are_read_as_none(tmp_path: Path) -> None:
+    with ImageReader(tmp_path, tmp_path / "training_images") as reader:
+        assert list(reader.read_all([])) == []
+
+
+READ_ALL = """
+import random, sys
+from pathlib import Path
+from luigi_ilsvrc.layouts.official import index_train
+from luigi_ilsvrc.layouts.reader import ImageReader
+archive, synsets = Path(sys.argv[1]), Path(sys.argv[2]).read_text().split()
+locations = index_train(archive, synsets)
+random.Random(1).shuffle(locations)
+with ImageReader(archive.parent, archive.parent) as reader:
+    print(sum(len(image) for image in reader.read_all(locations)))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
+def test_the_disk_is_asked_for_each_image_before_it_is_read_and_for_nothing_else(tmp_path: Path) -> None:
+    miniature.write(tmp_path / "source", synsets=5, train_images=200, validation_images=5)
+    archive = tmp_path / "source" / TRAIN_ARCHIVE.name
+    trace = tmp_path / "trace"
+    done = subprocess.run(
+        [
+            *("strace", "-f", "-y", "-o", trace, "-e", "trace=fadvise64,pread64"),
+            *(sys.executable, "-c", READ_ALL, archive, tmp_path / "source" / "unique_synsets.txt"),
+        ],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    calls = [call for call in parse(trace.read_text().splitlines()) if archive in call.descriptors]
+    # The index reads headers, before anything is said of how images are read.
+    begin = next(number for number, call in enumerate(calls) if "POSIX_FADV_RANDOM" in call.arguments)
+    asked: list[range] = []
+    for call in calls[begin + 1 :]:
+        *_, size, last = call.arguments.rsplit(", ", 2)
+        if call.name == "fadvise64":
+            offset = int(call.arguments.rsplit(", ", 3)[1])
+            asked.append(range(offset, offset + int(size)))
+        else:
+            offset, wanted = int(last), int(size)
+            assert any(offset in span and offset + wanted - 1 in span for span in asked)
+    images, asked_for = int(done.stdout), sum(map(len, asked))
+    assert images < asked_for < 1.15 * images
