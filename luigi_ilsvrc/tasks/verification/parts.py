@@ -103,8 +103,11 @@ class VerifyPart(VerificationTask):
         """Yield what was read and found of each output."""
         raise NotImplementedError
 
-    def make(self, path: Path, progress: Progress) -> None:
-        """Verify, and write counts and findings; an error is one of them, and hides no others."""
+    def make_output(self, progress: Progress) -> None:
+        """Verify, and write counts and findings; an error is one of them, and hides no others.
+
+        They need not be on the disk: no other run reads them.
+        """
         verified: list[Verified] = []
         try:
             verified.extend(self.verify(progress))
@@ -113,7 +116,8 @@ class VerifyPart(VerificationTask):
             verified.append(Verified(failed, None))
         counts = {name: sum(getattr(report, name) for report, _ in verified) for name in COUNTS}
         findings = [_with_task(finding, task) for report, task in verified for finding in report.findings]
-        path.write_text(json.dumps({**counts, "findings": [finding.to_json() for finding in findings]}))
+        found = json.dumps({**counts, "findings": [finding.to_json() for finding in findings]})
+        replace_file(Path(self.output().path), found.encode(), durable=False)
 
     def verify_output(
         self,
