@@ -5,8 +5,10 @@ import json
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
+from tests.benchmarks.cold import limited_memory
 from tests.benchmarks.data import Data
 from tests.benchmarks.measure import BenchmarkError, Result, measure, tell
 from tests.benchmarks.stages import STAGES, require_peers
@@ -26,9 +28,9 @@ def main() -> None:
     except BenchmarkError as error:
         failure = f"tests.benchmarks: {error}"
     if results:
-        print(as_table(results, arguments.rounds))
+        print(as_table(results, arguments.rounds, arguments.cold))
         if arguments.json:
-            text = json.dumps(as_json(results, arguments.scale, arguments.rounds), indent=2)
+            text = json.dumps(as_json(results, arguments.scale, arguments.rounds, arguments.cold), indent=2)
             arguments.json.write_text(f"{text}\n")
     sys.exit(failure)
 
@@ -43,6 +45,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--stage", action="append", choices=STAGES, help="may be given again (default: all)")
     parser.add_argument("--rounds", type=int, default=5, metavar="N", help="after a warm-up (default: 5)")
+    parser.add_argument(
+        "--cold",
+        type=float,
+        metavar="GB",
+        help="as root: so much memory (tensorflow-datasets needs 3), and nothing in the page cache before a run",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there too, every run of them")
     parser.add_argument(
         *("--directory", "-d"),
@@ -58,9 +66,10 @@ def _measure(names: list[str], arguments: argparse.Namespace) -> Iterator[Result
     with tempfile.TemporaryDirectory(prefix="luigi-ilsvrc-benchmark-", dir=arguments.directory) as name:
         data = Data(Path(name), arguments.scale)
         for stage_name in names:
-            with STAGES[stage_name](data) as stage:
-                result = measure(stage, arguments.rounds, Path(name))
-                tell(as_table([result], arguments.rounds))
+            limited = limited_memory(int(arguments.cold * 1e9)) if arguments.cold else nullcontext()
+            with STAGES[stage_name](data) as stage, limited as group:
+                result = measure(stage, arguments.rounds, Path(name), group)
+                tell(as_table([result], arguments.rounds, arguments.cold))
                 yield result
 
 

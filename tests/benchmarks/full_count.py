@@ -147,7 +147,8 @@ def _table(tenth: Build, full: Build) -> str:
 
 def _rest(build: Build) -> Usage:
     """Return the CPU that no task accounts for, in the process that is all but idle while they run."""
-    return Usage(0.0, build.usage.cpu - sum(family.cpu for family in build.families.values()), build.usage.memory)
+    cpu = build.usage.cpu - sum(family.cpu for family in build.families.values())
+    return build.usage._replace(wall=0.0, cpu=cpu)
 
 
 def _row(name: str, tasks: int, small: "tuple[Family | Usage, int]", large: "tuple[Family | Usage, int]") -> str:

@@ -1,6 +1,7 @@
 """Runs commands as processes, in turns, and says what they cost."""
 
 import os
+import resource
 import shutil
 import statistics
 import subprocess
@@ -11,10 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from tests.benchmarks.cold import drop_caches
 from tests.support.running import PROJECT
 
 _LAUNCHER = Path(__file__).with_name("launcher.py")
 _MARK = "ILSVRC_BENCHMARK_MARK"
+_GROUP = "ILSVRC_BENCHMARK_GROUP"
 _LOG_SHOWN = 3000
 _TUNED_BY_USERS = ("LUIGI_", "IMAGENET_")
 
@@ -24,11 +27,15 @@ class BenchmarkError(Exception):
 
 
 class Usage(NamedTuple):
-    """What a run cost: seconds of wall clock, CPU seconds of all its processes, bytes of the largest process."""
+    """What a run cost: seconds of wall clock, CPU seconds of all its processes, bytes of the largest process.
+
+    And the bytes that were read from disks.
+    """
 
     wall: float
     cpu: float
     memory: float
+    disk: float
 
 
 Command = Sequence[object]
@@ -111,8 +118,8 @@ def environment() -> dict[str, str]:
     }
 
 
-def run(command: Command, log: Path) -> Usage:
-    """Run a command to its end, its output going to `log`.
+def run(command: Command, log: Path, group: Path | None = None) -> Usage:
+    """Run a command to its end, its output going to `log`; in a control group if one is given.
 
     Where it calls `mark_imports_done`, what it used until then is not counted; its memory is.
 
@@ -126,24 +133,25 @@ def run(command: Command, log: Path) -> Usage:
     with log.open("wb") as output:
         launcher = subprocess.run(
             [sys.executable, "-I", "-S", str(_LAUNCHER), *map(str, command)],
-            env={**environment(), _MARK: str(mark)},
+            env={**environment(), _MARK: str(mark), **({_GROUP: str(group)} if group else {})},
             cwd=log.parent,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=output,
             text=True,
         )
-    status, began, ended, cpu, memory = launcher.stdout.split() or ["no status", *["nan"] * 4]
+    status, began, ended, cpu, memory, disk = launcher.stdout.split() or ["no status", *["nan"] * 5]
     if status != "0":
         said = log.read_text(errors="replace")[-_LOG_SHOWN:]
         raise BenchmarkError(f"{' '.join(map(str, command))[:500]}: ended with {status}:\n{said}")
-    start, used = map(float, mark.read_text().split()) if mark.exists() else (float(began), 0.0)
-    return Usage(float(ended) - start, float(cpu) - used, float(memory))
+    start, used, read = map(float, mark.read_text().split()) if mark.exists() else (float(began), 0.0, 0.0)
+    return Usage(float(ended) - start, float(cpu) - used, float(memory), float(disk) - read)
 
 
 def mark_imports_done() -> None:
     """Tell the measuring process that what counts begins now."""
-    Path(os.environ[_MARK]).write_text(f"{time.time()} {time.process_time()}")
+    read = resource.getrusage(resource.RUSAGE_SELF).ru_inblock * 512
+    Path(os.environ[_MARK]).write_text(f"{time.time()} {time.process_time()} {read}")
 
 
 def tell(text: str) -> None:
@@ -151,17 +159,18 @@ def tell(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def measure(stage: Stage, rounds: int, directory: Path) -> Result:
+def measure(stage: Stage, rounds: int, directory: Path, group: Path | None = None) -> Result:
     """Run ours and each peer in turns, after a round of warm-up that is not counted.
 
     The warm-up leaves all inputs in the page cache. Before each run, the outputs of the one before are removed and
-    what is dirty is written back, outside the measured time.
+    what is dirty is written back, outside the measured time. With a control group, which limits memory, nothing is
+    left in the page cache before a run, and there is no warm-up.
     """
     result = Result(stage, [], {peer: [] for peer in stage.peers})
-    for turn in range(rounds + 1):
+    for turn in range(0 if group is None else 1, rounds + 1):
         tell(f"{stage.name}: {f'round {turn} of {rounds}' if turn else 'warm-up'}")
-        ours = _run_afresh(stage.ours, directory)
-        peers = {peer: _run_afresh(arrange, directory) for peer, arrange in stage.peers.items()}
+        ours = _run_afresh(stage.ours, directory, group)
+        peers = {peer: _run_afresh(arrange, directory, group) for peer, arrange in stage.peers.items()}
         if turn:
             result.ours.append(ours)
             for peer, usage in peers.items():
@@ -169,13 +178,15 @@ def measure(stage: Stage, rounds: int, directory: Path) -> Result:
     return result
 
 
-def _run_afresh(arrange: Arrange, directory: Path) -> Usage:
+def _run_afresh(arrange: Arrange, directory: Path, group: Path | None) -> Usage:
     outputs = directory / "outputs"
     outputs.mkdir()
     try:
         command = arrange(outputs)
         os.sync()
-        return run(command, directory / "command.log")
+        if group is not None:
+            drop_caches()
+        return run(command, directory / "command.log", group)
     finally:
         shutil.rmtree(outputs)
 

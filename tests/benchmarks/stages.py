@@ -236,6 +236,28 @@ def build(data: Data) -> Iterator[Stage]:
     )
 
 
+@contextmanager
+def verify(data: Data) -> Iterator[Stage]:
+    """Verify a finished build."""
+    source, built = data.photographs, data.directory / "finished"
+    built.mkdir()
+    run(_luigi("BuildAll", source, built, *_shard_options(data)), data.directory / "command.log")
+
+    def ours(outputs: Path) -> Command:
+        shutil.rmtree(built / "ilsvrc2012" / "verification", ignore_errors=True)
+        return _luigi("VerifyBuild", source, built, *_shard_options(data))
+
+    yield Stage(
+        "verify",
+        f"verify a finished build of {data.images:,} + {data.validation_images:,} images, 2 workers",
+        ours,
+        {"two md5sum": lambda outputs: _shell(f"find {built} -type f -print0 | xargs -0 -P2 -n99 md5sum >/dev/null")},
+        [Goal("two md5sum", "wall", 1.5)],
+        "Ours is `luigi … VerifyBuild`. The peer reads the same files and compares them with nothing.",
+    )
+    shutil.rmtree(built)
+
+
 # The graph -----------------------------------------------------------------------------------------------------------
 
 
@@ -303,6 +325,7 @@ STAGES: dict[str, Callable[[Data], AbstractContextManager[Stage]]] = {
     "boxes": boxes,
     "shards": shards,
     "build": build,
+    "verify": verify,
     "graph": graph,
     "complete": complete,
 }
@@ -314,6 +337,7 @@ _PROGRAMS = {
     "boxes": ("bash", "tar"),
     "shards": ("cp",),
     "build": ("bash", "md5sum", "tar"),
+    "verify": ("bash", "find", "xargs", "md5sum"),
 }
 _LIBRARIES = {"shards": "tensorflow_datasets", "build": "tensorflow_datasets"}
 

@@ -9,7 +9,7 @@ from tests.benchmarks.measure import Goal, Ratio, Result, Usage, median, ratio
 
 _HEADS = (
     *("stage", "peer", "ours", "peer's", "wall, ours/peer", "CPU s, ours", "peer's", "CPU, ours/peer"),
-    *("MB, ours", "peer's", "goal"),
+    *("MB, ours", "peer's", "MB read from the disk, ours", "peer's", "goal"),
 )
 WARM = (
     "Medians of {rounds} rounds, ours and the peers in turns, after a warm-up: the page cache is warm for both. Ratios "
@@ -24,7 +24,18 @@ def verdicts(result: Result, peer: str) -> list[tuple[Goal, Ratio]]:
     return [(goal, ratio(result.ours, result.peers[peer], goal.measure)) for goal in goals]
 
 
-def as_table(results: Sequence[Result], rounds: int) -> str:
+COLD = (
+    "Medians of {rounds} rounds, ours and the peers in turns, each with {memory:g} GB of memory and nothing in the "
+    "page cache before it. Ratios are medians of each round's ratio, with the lowest and the highest. CPU is that of "
+    "all processes; memory is the largest process's. The goals are for warm runs."
+)
+
+
+def _says(rounds: int, cold: float | None) -> str:
+    return COLD.format(rounds=rounds, memory=cold) if cold else WARM.format(rounds=rounds)
+
+
+def as_table(results: Sequence[Result], rounds: int, cold: float | None = None) -> str:
     """Return a Markdown table, and below it what a reader has to know."""
     rows = [_HEADS, *(_row(result, peer) for result in results for peer in result.peers)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -33,7 +44,7 @@ def as_table(results: Sequence[Result], rounds: int) -> str:
     ]
     lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
     notes = [f"- {result.stage.name}: {result.stage.does}. {result.stage.note}" for result in results]
-    return "\n".join([*lines, "", f"{WARM.format(rounds=rounds)} Machine: {machine()}.", "", *notes])
+    return "\n".join([*lines, "", f"{_says(rounds, cold)} Machine: {machine()}.", "", *notes])
 
 
 def _row(result: Result, peer: str) -> tuple[str, ...]:
@@ -49,6 +60,8 @@ def _row(result: Result, peer: str) -> tuple[str, ...]:
         _show(ratio(result.ours, result.peers[peer], "cpu")),
         f"{ours.memory / 1e6:,.0f}",
         f"{theirs.memory / 1e6:,.0f}",
+        f"{ours.disk / 1e6:,.0f}",
+        f"{theirs.disk / 1e6:,.0f}",
         "; ".join(
             f"{goal.measure} ≤ {goal.ratio:g}: {'met' if found.median <= goal.ratio else 'MISSED'}"
             for goal, found in verdicts(result, peer)
@@ -60,13 +73,13 @@ def _show(found: Ratio) -> str:
     return f"{found.median:.2f} ({found.lowest:.2f} to {found.highest:.2f})"
 
 
-def as_json(results: Sequence[Result], scale: float, rounds: int) -> dict[str, Any]:
+def as_json(results: Sequence[Result], scale: float, rounds: int, cold: float | None = None) -> dict[str, Any]:
     """Return all that is in the table, and every single run: seconds and bytes."""
     return {
         "scale": scale,
         "rounds": rounds,
         "machine": machine(),
-        "page cache": "warm",
+        "page cache": f"cold, {cold:g} GB of memory" if cold else "warm",
         "stages": [_stage_as_json(result) for result in results],
     }
 
