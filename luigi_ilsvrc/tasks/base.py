@@ -42,6 +42,7 @@ from luigi_ilsvrc.tasks.parameters import (
     ilsvrc_log,
     option,
     setting,
+    unwrapped_errors,
 )
 
 OFFICIAL = "official"
@@ -147,17 +148,13 @@ class ILSVRCTask(luigi.Task):
         """
         logs.install()
         try:
-            values = super().get_param_values(params, args, kwargs)
+            with unwrapped_errors():
+                values = super().get_param_values(params, args, kwargs)
         except MissingParameterException:
             missing = next(
                 name for name, item in params if name not in kwargs and not item.has_task_value(cls.task_family, name)
             )
             raise ParameterError(f"{option(missing)}: {cls.task_family} needs it, and it has no default") from None
-        except ValueError as error:
-            # Luigi wraps the errors of values in its configuration.
-            if isinstance(error.__cause__, ParameterError):
-                raise error.__cause__ from None
-            raise
         return _with_files_of_folder(values)
 
     @staticmethod
@@ -295,7 +292,12 @@ def _with_files_of_folder(values: list[tuple[str, Any]]) -> list[tuple[str, Any]
     return [(name, supplied.get(name, value)) for name, value in values] if supplied else values
 
 
-build_worker.install(ILSVRCTask, lambda: bool(ilsvrc_log().tasks))
+def _shows_tasks() -> bool:
+    with unwrapped_errors():
+        return bool(ilsvrc_log().tasks)
+
+
+build_worker.install(ILSVRCTask, _shows_tasks)
 
 
 class BuildTask(ILSVRCTask):

@@ -8,7 +8,8 @@ import math
 import operator
 import os
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
@@ -38,6 +39,17 @@ _settings = {"username", "access_key"}
 
 class ParameterError(BuildError):
     """A parameter has a value that makes no sense, or is missing."""
+
+
+@contextmanager
+def unwrapped_errors() -> Iterator[None]:
+    """Let a `ParameterError` come through the block: Luigi wraps those of values that it takes from elsewhere."""
+    try:
+        yield
+    except ValueError as error:
+        if isinstance(error.__cause__, ParameterError):
+            raise error.__cause__ from None
+        raise
 
 
 def setting(name: str) -> ConfigPath:

@@ -76,6 +76,26 @@ def test_luigis_lines_on_tasks_of_somebody_else_stay(ilsvrc: Path, tmp_path: Pat
     assert "BoundingBoxCSV_" not in output
 
 
+def test_a_value_of_the_option_that_makes_no_sense_is_refused(ilsvrc: Path, tmp_path: Path) -> None:
+    status, output = luigi("IndexTrain", "--data-dir", tmp_path, "--source", ilsvrc, "--ilsvrc-log-tasks", "maybe")
+    assert status == 40
+    assert output.splitlines()[-1] == "ERROR: --ilsvrc-log-tasks: 'maybe' is neither true nor false"
+    assert "Traceback" not in output
+
+
+def test_a_run_without_tasks_of_the_package_has_luigis_log_as_it_is(tmp_path: Path) -> None:
+    program = (
+        "import luigi, luigi_ilsvrc\n"
+        "class Other(luigi.Task):\n"
+        "    def run(self): pass\n"
+        "    def complete(self): return False\n"
+        "luigi.build([Other()], local_scheduler=True)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], stderr=subprocess.PIPE, text=True, check=True, cwd=tmp_path)
+    assert "DEBUG: Checking if Other() is complete" in done.stderr
+    assert "DEBUG: Asking scheduler for work..." in done.stderr
+
+
 # What stands last ----------------------------------------------------------------------------------------------------
 
 

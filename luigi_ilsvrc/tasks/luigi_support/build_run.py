@@ -62,9 +62,17 @@ class BuildRun:
         The worker.
     task_class : type
         Of the tasks of a build.
+
+    Attributes
+    ----------
+    failures : Failures
+        The tasks of the build that have failed.
+    is_begun : bool
+        Whether the worker has met a task of the build.
     """
 
     def __init__(self, worker: Worker, task_class: type[luigi.Task]) -> None:
+        self.is_begun = False
         self.failures = failures.Failures()
         self._begun = time.monotonic()
         self._worker = worker

@@ -84,10 +84,17 @@ class _Hooks:
         """Return what is known of a worker's run, which lasts as long as the worker."""
         runs: dict[type[luigi.Task], BuildRun] = worker.__dict__.setdefault("_luigi_ilsvrc_runs", {})
         if self._task_class not in runs:
-            # Here the command line is known, which it is not when a task is made while a module is imported.
-            logs.leave_out(self._task_class, is_wanted=not self._shows_tasks())
             runs[self._task_class] = BuildRun(worker, self._task_class)
         return runs[self._task_class]
+
+    def _begin(self, worker: Worker) -> BuildRun:
+        """Prepare the log for the worker's first task of the class; return its run."""
+        run = self._run_of(worker)
+        if not run.is_begun:
+            # Not when a task is made: that may be while a module is imported, before Luigi reads the command line.
+            logs.leave_out(self._task_class, is_wanted=not self._shows_tasks())
+            run.is_begun = True
+        return run
 
     def _is_concerned(self, worker: Worker) -> bool:
         return has_scheduled(worker, self._task_class)
@@ -97,7 +104,7 @@ class _Hooks:
         resources.use(worker._scheduler)
         run = self._run_of(worker)
         if isinstance(task, self._task_class):
-            run.prepare()
+            self._begin(worker).prepare()
         try:
             with scheduling():
                 return original(task, *args, **kwargs)
@@ -115,7 +122,7 @@ class _Hooks:
             return original(*args, **kwargs)
         if kwargs.get("params") is not None:
             kwargs["params"] = task.params_of_scheduler(kwargs["params"])  # type: ignore[attr-defined]
-        run = self._run_of(worker)
+        run = self._begin(worker)
         if run.is_left_to_others(task, kwargs["status"]):
             worker._add_task_history.append((task, kwargs["status"], False))
             return None
@@ -155,7 +162,7 @@ class _Hooks:
         if not isinstance(task, self._task_class):
             return original(task)
         # A worker may get tasks from the scheduler that it has not scheduled.
-        run = self._run_of(worker)
+        run = self._begin(worker)
         run.prepare()
         run.show()
         keep_interrupts()
