@@ -150,7 +150,7 @@ def read_entry(path: Path, name: str) -> Entry:
 
 
 def read_size(path: Path) -> int:
-    """Return the bytes of all files of a manifest, in half of the time that reading it takes.
+    """Return how many bytes all files of a manifest have together.
 
     Raises
     ------

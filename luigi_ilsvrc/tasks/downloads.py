@@ -144,8 +144,8 @@ class DownloadTask(BuildTask):
         path = Path(self.output().path)
         try:
             expected = self._expected_md5(self.begin_build())
-            with TaskProgress(self) as progress:
-                md5 = self._verify(path, expected, progress) if path.exists() else self._download(expected, progress)
+            progress = TaskProgress(self)
+            md5 = self._verify(path, expected, progress) if path.exists() else self._download(expected, progress)
             remember_archive(path, md5, self.paths.archive_record(self.archive))
         except OSError as error:
             raise disk.explain_os_error(error, path) from error

@@ -41,8 +41,7 @@ class OutputTask(ILSVRCTask):
         """Make the output, unless another process has just done so."""
         path = Path(self.output().path)
         try:
-            with TaskProgress(self) as progress:
-                self.make_output(progress)
+            self.make_output(TaskProgress(self))
         except OSError as error:
             raise disk.explain_os_error(error, path) from error
 

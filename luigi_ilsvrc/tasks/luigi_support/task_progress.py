@@ -20,7 +20,7 @@ _SMOOTHING = 0.3
 
 
 class TaskProgress:
-    """Shows the progress that a module reports; a `luigi_ilsvrc.progress.Progress` and a context manager.
+    """Shows the progress that a module reports; a `luigi_ilsvrc.progress.Progress`.
 
     The web view gets percentage and status message every 2 s, and so does the worker, for its terminal; if it has
     none, the log gets a line every 30 s. A task that is done within 2 s shows nothing.
@@ -36,12 +36,6 @@ class TaskProgress:
         self._meter: _Meter | None = None
         self._next_show = time.monotonic() + _SHOW_EVERY
         self._next_log = time.monotonic() + _LOG_EVERY
-
-    def __enter__(self) -> "TaskProgress":
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        pass
 
     def __call__(self, stage: str, done: int, total: int | None, unit: str) -> None:
         """Take note of progress."""

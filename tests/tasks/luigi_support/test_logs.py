@@ -5,10 +5,13 @@ import sys
 import traceback
 from collections.abc import Iterator
 
+import luigi
+import luigi.worker
 import pytest
 
 from luigi_ilsvrc.errors import BuildError
 from luigi_ilsvrc.storage.disk import DiskError
+from luigi_ilsvrc.tasks.base import ILSVRCTask
 from luigi_ilsvrc.tasks.luigi_support import logs
 
 luigi_logger = logging.getLogger("luigi-interface")
@@ -70,6 +73,16 @@ def test_warnings_of_the_modules_stand_in_luigis_log(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(luigi_logger, "handlers", [handler])
     logging.getLogger("luigi_ilsvrc.storage.locks").warning("waiting for %s", "x")
     assert [record.getMessage() for record in handler.buffer] == ["waiting for x"]
+
+
+def test_a_line_on_a_task_of_which_there_are_two_classes_stays() -> None:
+    first, second = (type("Twice", (luigi.Task,), {"__module__": module}) for module in ("one", "other"))
+    record = logging.LogRecord(
+        *("luigi-interface", logging.INFO, luigi.worker.__file__, 1),
+        *("Informed scheduler that task   %s   has status   %s", (f"{first().task_id}_", "DONE"), None),
+    )
+    assert first is not second
+    assert logs.LeaveOut(ILSVRCTask).filter(record)
 
 
 def test_it_is_set_up_once_only() -> None:

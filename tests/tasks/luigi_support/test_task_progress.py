@@ -27,9 +27,9 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[object]]:
 
 
 def report(*reports: tuple[str, int, int | None, str]) -> None:
-    with TaskProgress(Index()) as progress:
-        for values in reports:
-            progress(*values)
+    progress = TaskProgress(Index())
+    for values in reports:
+        progress(*values)
 
 
 def test_bytes_are_shown_with_their_prefixes(shown: list[object]) -> None:
@@ -72,7 +72,6 @@ def test_work_of_less_than_two_seconds_shows_nothing() -> None:
     told: list[object] = []
     task = Index()
     task.set_status_message = told.append
-    with TaskProgress(task) as progress:
-        progress("indexing", 1, 2, "folders")
+    TaskProgress(task)("indexing", 1, 2, "folders")
     task.set_status_message = None
     assert told == []
