@@ -1,6 +1,6 @@
 """Images and annotations into class folders."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from luigi_ilsvrc.dataset.annotations import Annotation
@@ -8,7 +8,7 @@ from luigi_ilsvrc.layouts.index import ImageLocation
 from luigi_ilsvrc.layouts.reader import ImageReader
 from luigi_ilsvrc.progress import Progress, no_progress
 from luigi_ilsvrc.storage import disk
-from luigi_ilsvrc.storage.manifest import Files, entry_of
+from luigi_ilsvrc.storage.manifest import Files, ManifestError, entry_of, read_manifest
 
 
 def extract_synset(
@@ -53,6 +53,37 @@ def _extract(
         files[name] = entry_of(contents)
         progress("extracting", done, len(images), "images")
     return files
+
+
+def as_extracted(annotations: Iterable[Annotation], directory: Path, manifest: Path) -> Iterator[Annotation]:
+    """Yield extracted annotations, after comparing each with what was written; at the end none may be missing.
+
+    Parameters
+    ----------
+    annotations : iterable of Annotation
+        What was read of `directory`.
+    directory : Path
+        Where `extract_annotations` has put them.
+    manifest : Path
+        The manifest of that.
+
+    Raises
+    ------
+    ManifestError
+        Naming the first file that is not as it was written; it says what to do.
+    """
+    remedy = f"; delete {directory} and run the build again, which makes it anew"
+    try:
+        left = read_manifest(manifest).files
+    except ManifestError as error:
+        raise ManifestError(f"{error}{remedy}") from error
+    for annotation in annotations:
+        name = f"{annotation.synset}/{annotation.image}.xml"
+        if left.pop(name, None) != entry_of(annotation.xml):
+            raise ManifestError(f"{directory / name} is not as it was written{remedy}")
+        yield annotation
+    if left:
+        raise ManifestError(f"{directory / min(left)} is missing{remedy}")
 
 
 _PROGRESS_EVERY = 1000

@@ -4,9 +4,10 @@ from pathlib import Path
 
 from luigi_ilsvrc.dataset.boxes import write_csv
 from luigi_ilsvrc.dataset.synsets import UNIQUE_SYNSETS
+from luigi_ilsvrc.extract import as_extracted
 from luigi_ilsvrc.layouts.counts import check_annotations
 from luigi_ilsvrc.progress import Progress
-from luigi_ilsvrc.tasks.extraction import AnnotationTask
+from luigi_ilsvrc.tasks.extraction import AnnotationTask, ExtractBoundingBoxes
 from luigi_ilsvrc.tasks.luigi_support.targets import AtomicTarget
 
 
@@ -28,6 +29,10 @@ class BoundingBoxCSV(AnnotationTask):
         layout, synsets = self.layout, self.tables.synsets()
         source = layout.annotations_path(self.paths)
         annotations = layout.read_annotations(self.paths)
+        extracted = Path(self.clone(ExtractBoundingBoxes).manifest().path)
+        # A user's own have no manifest.
+        if not layout.IS_DOWNLOADED and extracted.exists():
+            annotations = as_extracted(annotations, source, extracted)
         if not layout.IS_DOWNLOADED and self.has_official_counts():
             annotations = check_annotations(annotations, synsets, source)
         write_csv(annotations, synsets, source, path, progress)

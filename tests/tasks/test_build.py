@@ -189,6 +189,29 @@ def test_a_deleted_output_alone_is_built_again(data_dir: Path, built: Path, ilsv
     assert contents(data_dir) == contents(built)
 
 
+@pytest.mark.parametrize("damage", ["missing", "changed", "extra"])
+def test_boxes_are_not_made_from_extracted_annotations_that_are_not_as_they_were_written(
+    data_dir: Path, built: Path, ilsvrc: Path, damage: str
+) -> None:
+    delete_archives(data_dir)
+    boxes, folder = data_dir / "bounding_boxes.csv", data_dir / "ilsvrc2012" / "training_bounding_boxes"
+    boxes.unlink()
+    annotation = next(folder.glob("*/*.xml"))
+    if damage == "missing":
+        annotation.unlink()
+    else:
+        name = annotation.name if damage == "changed" else f"{annotation.parent.name}_999999.xml"
+        annotation.with_name(name).write_bytes(annotation.read_bytes().replace(b"<bndbox>", b"<bndbox> ", 1))
+    status, output = luigi("BuildAll", "--data-dir", data_dir, "--source", ilsvrc, *SHARDS)
+    assert status == 30, output
+    assert f"delete {folder} and run the build again" in output.splitlines()[-1]
+    assert not boxes.exists()
+    shutil.rmtree(folder)
+    status, output = luigi("BuildAll", "--data-dir", data_dir, "--source", ilsvrc, *SHARDS)
+    assert status == 0, output
+    assert boxes.read_bytes() == (built / "bounding_boxes.csv").read_bytes()
+
+
 def test_shards_are_made_from_class_folders_when_the_archives_are_gone(
     data_dir: Path, built: Path, only_tables: Path
 ) -> None:
