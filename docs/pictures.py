@@ -13,7 +13,7 @@ from pathlib import Path
 from luigi_ilsvrc import BuildAll, miniature
 from luigi_ilsvrc.dataset.archives import TRAIN_ARCHIVE
 from tests.reliability.kill import tables_and_checksums
-from tests.support.running import http_server, luigid, start_luigi
+from tests.support.running import address, http_server, luigid, start_luigi
 from tests.support.web_view import WebView, web_view
 
 _PICTURES = Path(__file__).parent
@@ -70,8 +70,7 @@ def _building(folder: Path, source: object, *options: object) -> Iterator[tuple[
     folder.mkdir()
     data_dir = folder / "imagenet"
     with luigid(folder) as port, web_view(port) as view:
-        place = ("--scheduler-host", "127.0.0.1", "--scheduler-port", port)
-        build = start_luigi("BuildAll", "--data-dir", data_dir, "--source", source, *options, *place)
+        build = start_luigi("BuildAll", "--data-dir", data_dir, "--source", source, *options, *address(port))
         try:
             yield view, data_dir
         finally:

@@ -126,6 +126,11 @@ def luigid(directory: Path, port: int | None = None) -> Iterator[int]:
         process.wait()
 
 
+def address(port: int) -> tuple[object, ...]:
+    """Return the options with which Luigi's programs find a luigid on loopback."""
+    return ("--scheduler-host", "127.0.0.1", "--scheduler-port", port)
+
+
 def wait_for_port(port: int) -> None:
     """Wait until a server takes connections on loopback. Raises TimeoutError."""
     deadline = time.monotonic() + 30

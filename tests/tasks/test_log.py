@@ -12,7 +12,7 @@ import pytest
 
 from luigi_ilsvrc.dataset.archives import TRAIN_ARCHIVE
 from tests.reliability.kill import tables_and_checksums
-from tests.support.running import LOG_TASKS, PROJECT, SHARDS, http_server, luigi, luigid, start_luigi
+from tests.support.running import LOG_TASKS, PROJECT, SHARDS, address, http_server, luigi, luigid, start_luigi
 from tests.support.terminal import COLUMNS, lines_shown, run_in_terminal, shown_meanwhile
 
 pytestmark = pytest.mark.slow
@@ -146,14 +146,14 @@ def test_the_first_line_says_that_luigid_does_not_run(ilsvrc: Path, tmp_path: Pa
         pass
     build = start_luigi(
         *("BuildAll", "--data-dir", tmp_path / "data", "--source", ilsvrc),
-        *("--scheduler-host", "127.0.0.1", "--scheduler-port", port),
+        *address(port),
         config=config,
     )
     assert build.stdout is not None
     try:
-        address = f"http://127.0.0.1:{port}"
+        url = f"http://127.0.0.1:{port}"
         assert build.stdout.readline() == (
-            f"WARNING: the scheduler at {address} does not answer: waiting for it; start luigid if it does not run\n"
+            f"WARNING: the scheduler at {url} does not answer: waiting for it; start luigid if it does not run\n"
         )
     finally:
         build.kill()
@@ -169,7 +169,7 @@ def test_if_luigid_does_not_come_the_last_line_says_what_to_do_without_a_traceba
     config.write_text("[core]\nrpc-retry-attempts = 1\n[retcode]\nunhandled_exception = 40\n")
     build = start_luigi(
         *("BuildAll", "--data-dir", tmp_path / "data", "--source", ilsvrc),
-        *("--scheduler-host", "127.0.0.1", "--scheduler-port", port),
+        *address(port),
         config=config,
     )
     output, _ = build.communicate(timeout=60)
@@ -184,8 +184,7 @@ def test_a_success_ends_with_no_error_of_what_another_worker_has_mended(ilsvrc: 
     config = tmp_path / "luigi.cfg"
     config.write_text((PROJECT / "luigi.cfg").read_text().replace("keep_alive = false", "keep_alive = true"))
     with luigid(tmp_path) as port:
-        place = ("--scheduler-host", "127.0.0.1", "--scheduler-port", port)
-        command = ("IndexTrain", "--data-dir", tmp_path / "data", "--source", source, *place)
+        command = ("IndexTrain", "--data-dir", tmp_path / "data", "--source", source, *address(port))
         waiting = start_luigi(*command, config=config)
         assert waiting.stdout is not None
         said = ""

@@ -15,7 +15,7 @@ import pytest
 
 from luigi_ilsvrc import BuildAll, TFRecords, TrainImages
 from luigi_ilsvrc.tasks.luigi_support.targets import AtomicTarget
-from tests.support.running import PROJECT, SHARDS, luigid, start_luigi
+from tests.support.running import PROJECT, SHARDS, address, luigid, start_luigi
 from tests.support.running import luigi as run_luigi
 
 pytestmark = pytest.mark.slow
@@ -106,9 +106,8 @@ def test_luigi_deps_tree_draws_the_graph(task: tuple[object, ...]) -> None:
 
 def test_luigi_grep_finds_tasks_by_status(task: tuple[object, ...], tmp_path: Path) -> None:
     with luigid(tmp_path) as port:
-        place = ("--scheduler-host", "127.0.0.1", "--scheduler-port", port)
-        start_luigi(*task[2:], "--workers", 0, *place).communicate(timeout=120)
-        written = tool("luigi-grep", *place, "--prefix", "TFRecordShard", "--status", "PENDING")
+        start_luigi(*task[2:], "--workers", 0, *address(port)).communicate(timeout=120)
+        written = tool("luigi-grep", *address(port), "--prefix", "TFRecordShard", "--status", "PENDING")
     assert len(re.findall(r"^TFRecordShard", written, re.M)) == 11
 
 
@@ -156,8 +155,7 @@ def build_with_luigid(ilsvrc: Path, tmp_path: Path, settings: str) -> Iterator[i
     # luigid reads it from its folder.
     (tmp_path / "luigi.cfg").write_text(settings)
     with luigid(tmp_path) as port:
-        place = ("--scheduler-host", "127.0.0.1", "--scheduler-port", port)
-        build = start_luigi("BoundingBoxCSV", "--data-dir", tmp_path / "data", "--source", ilsvrc, *place)
+        build = start_luigi("BoundingBoxCSV", "--data-dir", tmp_path / "data", "--source", ilsvrc, *address(port))
         output, _ = build.communicate(timeout=120)
         assert build.returncode == 0, output
         yield port

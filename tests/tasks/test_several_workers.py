@@ -15,7 +15,7 @@ import pytest
 from luigi.rpc import RemoteScheduler
 
 from tests.reliability.kill import differences, tables_and_checksums, wait_until
-from tests.support.running import LOG_TASKS, PROJECT, SHARDS, contents, http_server, luigi, luigid, start_luigi
+from tests.support.running import LOG_TASKS, PROJECT, SHARDS, address, contents, http_server, luigi, luigid, start_luigi
 
 pytestmark = pytest.mark.slow
 
@@ -28,10 +28,6 @@ def port(tmp_path: Path) -> Iterator[int]:
     """The port of a luigid."""
     with luigid(tmp_path) as port:
         yield port
-
-
-def address(port: int) -> tuple[object, ...]:
-    return ("--scheduler-host", "127.0.0.1", "--scheduler-port", port)
 
 
 def start_main(port: int, data_dir: Path, source: object, *options: object, **more: object) -> subprocess.Popen[str]:

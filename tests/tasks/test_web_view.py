@@ -10,7 +10,7 @@ import pytest
 from luigi_ilsvrc import BuildAll
 from luigi_ilsvrc.dataset.archives import TRAIN_ARCHIVE
 from tests.reliability.kill import tables_and_checksums
-from tests.support.running import PROJECT, SHARDS, http_server, luigid, start_luigi
+from tests.support.running import PROJECT, SHARDS, address, http_server, luigid, start_luigi
 from tests.support.web_view import CHROMIUM, DRIVER, MISSING, WebView, web_view
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not (CHROMIUM and DRIVER), reason=MISSING)]
@@ -38,10 +38,6 @@ def impatient(tmp_path: Path) -> Path:
     return config
 
 
-def place(port: int) -> tuple[object, ...]:
-    return ("--scheduler-host", "127.0.0.1", "--scheduler-port", port)
-
-
 def test_the_progress_of_a_download_and_of_the_whole_build_can_be_watched(
     ilsvrc: Path, tmp_path: Path, port: int, view: WebView
 ) -> None:
@@ -49,7 +45,7 @@ def test_the_progress_of_a_download_and_of_the_whole_build_can_be_watched(
     with http_server(ilsvrc, rate=rate) as url:
         build = start_luigi(
             *("BuildAll", "--data-dir", tmp_path / "data", "--source", url, *tables_and_checksums(ilsvrc)),
-            *("--workers", 2, *SHARDS, *place(port)),
+            *("--workers", 2, *SHARDS, *address(port)),
         )
         try:
             open_with_status(view, "DownloadTrain")
@@ -77,7 +73,7 @@ def test_a_failure_is_read_and_forgiven_and_then_everything_is_done(
 ) -> None:
     data_dir, source = tmp_path / "data", Path(shutil.copytree(ilsvrc, tmp_path / "source"))
     (source / TRAIN_ARCHIVE.name).rename(source / "elsewhere.tar")
-    command = ("BuildAll", "--data-dir", data_dir, "--source", source, *SHARDS, *place(port))
+    command = ("BuildAll", "--data-dir", data_dir, "--source", source, *SHARDS, *address(port))
     output, _ = start_luigi(*command, config=impatient).communicate(timeout=120)
     view.open_tasks("FAILED")
     assert view.count("FAILED") == 1
@@ -104,7 +100,7 @@ def test_a_failure_is_read_and_forgiven_and_then_everything_is_done(
 def test_all_of_an_error_is_seen_without_scrolling_sideways(
     tmp_path: Path, port: int, view: WebView, impatient: Path
 ) -> None:
-    command = ("DownloadTrain", "--data-dir", tmp_path / "data", "--source", "http://127.0.0.1:9/x", *place(port))
+    command = ("DownloadTrain", "--data-dir", tmp_path / "data", "--source", "http://127.0.0.1:9/x", *address(port))
     start_luigi(*command, config=impatient).communicate(timeout=120)
     view.open_tasks("FAILED")
     assert "check --source and the network, and run again." in " ".join(view.show_error().split())
@@ -117,7 +113,7 @@ def test_what_fails_before_anything_is_scheduled_is_seen_there(
     source = Path(shutil.copytree(ilsvrc, tmp_path / "source"))
     with (source / "validation_synset_labels.txt").open("a") as table:
         table.write("tench\n")
-    build = start_luigi("BuildAll", "--data-dir", tmp_path / "data", "--source", source, *SHARDS, *place(port))
+    build = start_luigi("BuildAll", "--data-dir", tmp_path / "data", "--source", source, *SHARDS, *address(port))
     output, _ = build.communicate(timeout=120)
     assert build.returncode == 35, output
     view.open_tasks("FAILED")
@@ -128,7 +124,7 @@ def test_what_fails_before_anything_is_scheduled_is_seen_there(
 def test_the_graph_of_the_whole_data_set_is_drawn(tmp_path: Path, port: int, view: WebView) -> None:
     build = start_luigi(
         *("BuildAll", "--data-dir", tmp_path / "data", "--source", tmp_path, "--checksums", "none"),
-        *("--workers", 0, *place(port)),
+        *("--workers", 0, *address(port)),
     )
     output, _ = build.communicate(timeout=120)
     task = BuildAll(data_dir=tmp_path / "data", source=str(tmp_path))

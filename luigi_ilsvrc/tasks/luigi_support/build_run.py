@@ -127,14 +127,13 @@ class BuildRun:
         scheduler = self._worker._scheduler
         if status != UNKNOWN or self.failures.reason(task) is None or not is_remote(scheduler):
             return False
-        known = as_known(scheduler, task)
-        is_theirs = known is not None and bool(set(known["workers"]) - {self._worker._id})
-        return is_theirs and known is not None and known["status"] in (PENDING, RUNNING)
+        known = as_known(scheduler, task) or {"workers": [], "status": UNKNOWN}
+        return bool(set(known["workers"]) - {self._worker._id}) and known["status"] in (PENDING, RUNNING)
 
     def _unfinished(self) -> dict[luigi.Task, bool]:
         """Return the tasks of the command that were not complete when they were scheduled, and which can be run."""
         last = {task.task_id: (status, runnable) for task, status, runnable in self._worker._add_task_history}
-        found = {task: last.get(task_id, ("UNKNOWN", False)) for task_id, task in self._commands.items()}
+        found = {task: last.get(task_id, (UNKNOWN, False)) for task_id, task in self._commands.items()}
         return {task: runnable for task, (status, runnable) in found.items() if status != DONE}
 
     def run(self, run_worker: Any) -> Any:
@@ -246,7 +245,7 @@ class BuildRun:
 
     def _is_complete(self, task: luigi.Task) -> bool:
         known = as_known(self._worker._scheduler, task)
-        is_said_to_be = known is not None and known["status"] == "DONE"
+        is_said_to_be = known is not None and known["status"] == DONE
         if not isinstance(task, self._task_class):
             # It may have no output, and be complete because it was run.
             return is_said_to_be or task.complete()
