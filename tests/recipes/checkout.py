@@ -1,5 +1,6 @@
 """What the recipes of docs/recipes name, for a miniature in a folder of a test; and their commands, run in it."""
 
+import re
 import signal
 import socket
 import subprocess
@@ -26,11 +27,13 @@ def make_checkout(directory: Path, source: Path) -> Path:
 
 
 def replaced(text: str, values: Mapping[str, object]) -> str:
-    """Return a text with other values in the place of some that it has; each of them has to be in it."""
-    for value, other in values.items():
+    """Return a text with other values in the place of some that it has; each of them has to be in it.
+
+    What has been put in is not looked at again: a folder of pytest may well have the number of workers in its name.
+    """
+    for value in values:
         assert value in text, value
-        text = text.replace(value, str(other))
-    return text
+    return re.sub("|".join(map(re.escape, values)), lambda found: str(values[found[0]]), text)
 
 
 def free_port() -> int:
