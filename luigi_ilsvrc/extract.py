@@ -1,5 +1,6 @@
 """Images and annotations into class folders."""
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -8,7 +9,9 @@ from luigi_ilsvrc.layouts.index import ImageLocation
 from luigi_ilsvrc.layouts.reader import ImageReader
 from luigi_ilsvrc.progress import Progress, no_progress
 from luigi_ilsvrc.storage import disk
+from luigi_ilsvrc.storage.early_sync import early_sync
 from luigi_ilsvrc.storage.manifest import Files, ManifestError, entry_of, read_manifest
+from luigi_ilsvrc.storage.publish import write_all
 
 
 def extract_synset(
@@ -47,12 +50,23 @@ def _extract(
     files = {}
     # In the archive's order: that is the disk's.
     in_order = sorted(images, key=lambda image: image.offset)
-    for done, (image, contents) in enumerate(zip(in_order, reader.read_all(in_order), strict=True), start=1):
-        name = path.format(image)
-        (directory / name).write_bytes(contents)
-        files[name] = entry_of(contents)
-        progress("extracting", done, len(images), "images")
+    with early_sync(directory) as written:
+        for done, (image, contents) in enumerate(zip(in_order, reader.read_all(in_order), strict=True), start=1):
+            name = path.format(image)
+            _write_new(f"{directory}/{name}", contents)
+            written(len(contents))
+            files[name] = entry_of(contents)
+            progress("extracting", done, len(images), "images")
     return files
+
+
+def _write_new(path: str, contents: bytes) -> None:
+    # Half of the time that Python's own files take, which count for images of 100 kB.
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    try:
+        write_all(descriptor, contents)
+    finally:
+        os.close(descriptor)
 
 
 def as_extracted(annotations: Iterable[Annotation], directory: Path, manifest: Path) -> Iterator[Annotation]:
@@ -104,7 +118,7 @@ def extract_annotations(annotations: Iterable[Annotation], directory: Path, prog
             (directory / annotation.synset).mkdir()
             folders.add(annotation.synset)
         name = f"{annotation.synset}/{annotation.image}.xml"
-        (directory / name).write_bytes(annotation.xml)
+        _write_new(f"{directory}/{name}", annotation.xml)
         files[name] = entry_of(annotation.xml)
         if done % _PROGRESS_EVERY == 0:
             progress("extracting", done, None, "files")

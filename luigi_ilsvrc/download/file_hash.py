@@ -7,6 +7,7 @@ from pathlib import Path
 
 from luigi_ilsvrc.download.disk_errors import read_error
 from luigi_ilsvrc.download.source import DownloadError
+from luigi_ilsvrc.storage import disk_advice
 
 HASH_CHUNK = 1 << 20
 """Bytes that the MD5 reads at once; after each chunk it may have to wait for the threads that download."""
@@ -69,7 +70,5 @@ class FileHash:
 
     def _flush(self) -> None:
         """Ask the system to start writing what was hashed, so that publishing need not wait for the disk."""
-        # Linux starts to write the dirty pages and drops clean ones. No other call does that without waiting.
-        length = self.position - self._flushed
-        os.posix_fadvise(self._descriptor, self._flushed, length, os.POSIX_FADV_DONTNEED)
+        disk_advice.written(self._descriptor, self._flushed, self.position - self._flushed)
         self._flushed = self.position

@@ -18,6 +18,9 @@ _KEY, _VALUE = 1, 2
 _BYTES_LIST, _FLOAT_LIST, _INT64_LIST = 1, 2, 3
 _VALUES = 1
 
+_LARGE = 1 << 12
+"""Contents of so many bytes are not copied; calls for the chunks of a record cost more than to copy smaller ones."""
+
 _CACHE_SIZE = 1 << 13
 """Serialized features that are cached: most images share all but their name, contents and boxes."""
 
@@ -53,13 +56,21 @@ def float_feature(*values: float) -> Feature:
 
 
 def encode_example(features: Mapping[str, Feature]) -> list[bytes]:
-    """Return a serialized ``tf.train.Example``, in chunks; its features are sorted by name so that bytes repeat."""
-    chunks = []
+    """Return a serialized ``tf.train.Example``, in a few chunks; its features are sorted by name so that bytes repeat.
+
+    Large contents are a chunk of their own, which is not copied; all between them are put together.
+    """
+    chunks: list[bytes] = []
+    between: list[bytes] = []
     for name in sorted(features):
         opening, contents = features[name]
-        chunks.append(_entry(name, opening, len(contents)))
-        if contents:
-            chunks.append(contents)
+        between.append(_entry(name, opening, len(contents)))
+        if len(contents) < _LARGE:
+            between.append(contents)
+        else:
+            chunks += [b"".join(between), contents]
+            between = []
+    chunks.append(b"".join(between))
     return [_tag(_FEATURES, sum(map(len, chunks))), *chunks]
 
 
@@ -70,6 +81,7 @@ def _entry(name: str, opening: bytes, rest: int) -> bytes:
     return _tag(_ENTRY, len(entry) + rest) + entry
 
 
+@lru_cache(_CACHE_SIZE)
 def _packed_feature(kind: int, packed: bytes) -> Feature:
     return Feature(_field(kind, _field(_VALUES, packed) if packed else b""))
 

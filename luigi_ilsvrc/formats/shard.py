@@ -11,8 +11,11 @@ from luigi_ilsvrc.errors import BuildError, list_reasons
 from luigi_ilsvrc.formats.plan import PlannedImage
 from luigi_ilsvrc.layouts.reader import ImageReader
 from luigi_ilsvrc.progress import Progress, no_progress
-from luigi_ilsvrc.storage import disk
+from luigi_ilsvrc.storage import disk, disk_advice
 from luigi_ilsvrc.storage.manifest import Entry, add_to_entry
+
+_WRITE_EVERY = 8 << 20
+"""Bytes after which the disk begins to write them, so that it has not all to do when the shard is complete."""
 
 
 class ShardError(BuildError):
@@ -48,6 +51,7 @@ class ShardFile:
     def __init__(self, path: Path) -> None:
         self._file = FileIO(str(path), "wb")
         self.entry = Entry(0, 0)
+        self._begun = 0
 
     def __enter__(self) -> "ShardFile":
         return self
@@ -63,6 +67,9 @@ class ShardFile:
             error.filename = self._file.name
             raise
         self.entry = add_to_entry(self.entry, chunks)
+        if self.entry.size - self._begun >= _WRITE_EVERY:
+            disk_advice.written(self._file.fileno(), self._begun, self.entry.size - self._begun)
+            self._begun = self.entry.size
 
     def _write_all(self, chunks: Sequence[bytes]) -> None:
         written = os.writev(self._file.fileno(), chunks)

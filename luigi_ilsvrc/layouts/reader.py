@@ -9,7 +9,7 @@ from typing import NamedTuple
 from luigi_ilsvrc.dataset.tar_header import BLOCK
 from luigi_ilsvrc.layouts.index import ImageLocation
 from luigi_ilsvrc.layouts.tar import NAME_LENGTH, ArchiveError
-from luigi_ilsvrc.storage import disk, read_ahead
+from luigi_ilsvrc.storage import disk, disk_advice
 
 _BATCH = 32
 """Images that the disk is asked for at once, about 3.5 MB, while as many are read."""
@@ -63,7 +63,7 @@ class ImageReader:
         for file, start, size in _spans(locations):
             archive = self._archive(file) if file.endswith(".tar") else None
             if archive is not None:
-                read_ahead.soon(archive.descriptor, start, size)
+                disk_advice.soon(archive.descriptor, start, size)
 
     def read(self, location: ImageLocation) -> bytes:
         """Return the image's bytes.
@@ -90,7 +90,7 @@ class ImageReader:
             except FileNotFoundError:
                 self._archives[file] = None
             else:
-                read_ahead.in_no_order(archive.fileno())
+                disk_advice.in_no_order(archive.fileno())
                 self._archives[file] = _Archive(archive.fileno(), os.fstat(archive.fileno()).st_size)
         return self._archives[file]
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from luigi_ilsvrc.progress import BYTES, Progress, no_progress
-from luigi_ilsvrc.storage import read_ahead
+from luigi_ilsvrc.storage import disk_advice
 
 CHUNK = 1 << 20
 """Bytes that are read at once."""
@@ -21,7 +21,7 @@ def read_chunks(path: Path) -> Iterator[memoryview]:
     """
     buffer = memoryview(bytearray(CHUNK))
     with path.open("rb", buffering=0) as file:
-        read_ahead.from_start_to_end(file.fileno())
+        disk_advice.from_start_to_end(file.fileno())
         while True:
             try:
                 count = file.readinto(buffer)

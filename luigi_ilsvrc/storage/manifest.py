@@ -10,11 +10,13 @@ import csv
 import hashlib
 import io
 import os
-import zlib
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
+
+# Their CRC-32 is zlib's, which takes 28 µs for an image of 105 kB; this one takes 7.
+from zlib_ng.zlib_ng import crc32
 
 from luigi_ilsvrc.errors import BuildError
 from luigi_ilsvrc.storage.digests import read_chunks
@@ -66,16 +68,16 @@ class Manifest:
 
 def entry_of(contents: bytes) -> Entry:
     """Return the entry of a file with these contents."""
-    return Entry(len(contents), zlib.crc32(contents))
+    return Entry(len(contents), crc32(contents))
 
 
 def add_to_entry(entry: Entry, chunks: Iterable[bytes | memoryview]) -> Entry:
     """Return the entry of a file to which chunks of bytes are appended."""
-    size, crc32 = entry
+    size, checksum = entry
     for chunk in chunks:
         size += len(chunk)
-        crc32 = zlib.crc32(chunk, crc32)
-    return Entry(size, crc32)
+        checksum = crc32(chunk, checksum)
+    return Entry(size, checksum)
 
 
 def entry_of_file(path: Path) -> Entry:
@@ -111,7 +113,7 @@ def _lines(rows: Iterable[tuple[str, ...]]) -> str:
 
 
 def _trailer(body: bytes) -> bytes:
-    return f"{_TRAILER},{len(body)},{zlib.crc32(body):08x}\n".encode()
+    return f"{_TRAILER},{len(body)},{crc32(body):08x}\n".encode()
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -145,8 +147,8 @@ def read_entry(path: Path, name: str) -> Entry:
     line = next((line for line in _read_body(path).splitlines() if line.startswith(f"{name},")), None)
     if line is None:
         raise ManifestError(f"{path} has no line for {name}")
-    _, size, crc32 = line.rsplit(",", 2)
-    return Entry(int(size), int(crc32, 16))
+    _, size, checksum = line.rsplit(",", 2)
+    return Entry(int(size), int(checksum, 16))
 
 
 def read_size(path: Path) -> int:

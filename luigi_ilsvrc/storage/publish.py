@@ -229,7 +229,7 @@ def sync_folder(path: Path) -> None:
 
 def sync_folder_contents(path: Path) -> None:
     """Write all files in a folder to the disk: at once if the system can (syncfs), else file by file."""
-    if _sync_file_system(path):
+    if sync_file_system(path):
         return
     for folder, _, names in os.walk(path):
         for name in names:
@@ -237,7 +237,7 @@ def sync_folder_contents(path: Path) -> None:
         sync_folder(Path(folder))
 
 
-def _sync_file_system(path: Path) -> bool:
+def sync_file_system(path: Path) -> bool:
     """Write all of a file system to the disk; return False if it cannot be asked for that."""
     sync = getattr(_libc(), "syncfs", None)
     if sync is None:

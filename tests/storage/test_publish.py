@@ -225,7 +225,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     note(os, "fsync", lambda descriptor: os.readlink(f"/proc/self/fd/{descriptor}"))
     note(os, "link", lambda source, target: target)
     note(publish, "_rename_without_replacing", lambda source, target: target)
-    note(publish, "_sync_file_system", lambda path: path)
+    note(publish, "sync_file_system", lambda path: path)
     return noted
 
 
@@ -250,7 +250,7 @@ def test_a_folder_is_on_the_disk_by_one_call_before_it_has_its_name_and_its_pare
     with new_folder(output) as path:
         fill_folder(path)
     assert calls == [
-        ("_sync_file_system", str(path)),
+        ("sync_file_system", str(path)),
         ("_rename_without_replacing", str(output)),
         ("fsync", str(output.parent)),
     ]
@@ -268,7 +268,7 @@ def test_without_syncfs_each_file_of_a_folder_is_written_to_the_disk(
     output: Path, calls: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     output.parent.mkdir()
-    monkeypatch.setattr(publish, "_sync_file_system", lambda path: False)
+    monkeypatch.setattr(publish, "sync_file_system", lambda path: False)
     with new_folder(output) as path:
         fill_folder(path)
     before = calls[: calls.index(("_rename_without_replacing", str(output)))]
@@ -284,7 +284,7 @@ def test_an_output_that_cannot_be_written_to_the_disk_is_not_published(
 
     output.parent.mkdir()
     monkeypatch.setattr(os, "fsync", fail)
-    monkeypatch.setattr(publish, "_sync_file_system", fail)
+    monkeypatch.setattr(publish, "sync_file_system", fail)
     with pytest.raises(OSError) as raised, new(output) as path:
         fill(path)
     assert raised.value.errno == errno.EIO
