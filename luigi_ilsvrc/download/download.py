@@ -34,6 +34,7 @@ from luigi_ilsvrc.download.source import DownloadError, HttpOptions, Reply, Sour
 from luigi_ilsvrc.download.transfer import FILE_CHANGED, Transfer, backoff_delay
 from luigi_ilsvrc.download.urls import is_web_url, without_secrets
 from luigi_ilsvrc.progress import BYTES, Progress, no_progress
+from luigi_ilsvrc.storage.digests import MD5Of, md5_of_file
 
 _MAX_LOST = 20
 _SCHEME = re.compile("[a-z][a-z0-9+.-]+:", re.IGNORECASE)
@@ -59,6 +60,7 @@ def download(
     timeout: float = 60,
     min_rate: float = 1000,
     sleep: Callable[[float], None] = time.sleep,
+    md5_of: MD5Of = md5_of_file,
 ) -> None:
     """Download `name` from `source` to `destination`, unless it exists; resume what an earlier call has begun.
 
@@ -93,6 +95,8 @@ def download(
         has brought less than this in a minute. 0 for any rate.
     sleep : callable, optional
         Waits between attempts, given seconds.
+    md5_of : callable, optional
+        Reads a file that is to be linked, for its MD5 sum.
 
     Raises
     ------
@@ -112,7 +116,7 @@ def download(
             with _disk_errors(destination), open_partial(destination, hashing=md5 is not None) as partial:
                 if partial is not None:
                     transfer = Transfer(open_origin(), partial, connections, progress)
-                    _download(transfer, destination, md5, _Retries(attempts, sleep))
+                    _download(transfer, destination, md5, _Retries(attempts, sleep), md5_of)
             return
         except PartialFileLostError:
             # Locks do not work here; the other process may have published the file by now.
@@ -158,11 +162,11 @@ def _disk_errors(destination: Path) -> Iterator[None]:
         raise write_error(error, destination) from None
 
 
-def _download(transfer: Transfer, destination: Path, md5: str | None, retries: _Retries) -> None:
+def _download(transfer: Transfer, destination: Path, md5: str | None, retries: _Retries, md5_of: MD5Of) -> None:
     """Link or download the file, verify it and publish it."""
     original, partial = transfer.origin.original, transfer.partial
     if original is not None and can_link(original, destination):
-        link_verified(original, destination, md5, transfer.progress)
+        link_verified(original, destination, md5, transfer.progress, md5_of)
         partial.remove()
         return
     _fetch(transfer, retries)

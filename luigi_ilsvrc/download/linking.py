@@ -8,7 +8,7 @@ from luigi_ilsvrc.download.checksums import ChecksumError
 from luigi_ilsvrc.download.disk_errors import read_error
 from luigi_ilsvrc.download.source import DownloadError
 from luigi_ilsvrc.progress import Progress
-from luigi_ilsvrc.storage.digests import md5_of_file
+from luigi_ilsvrc.storage.digests import MD5Of
 from luigi_ilsvrc.storage.publish import publish_file, sync_file
 from luigi_ilsvrc.storage.temporary import partial_path, temporary_path
 
@@ -36,7 +36,7 @@ def can_link(original: Path, destination: Path) -> bool:
     return True
 
 
-def link_verified(original: Path, destination: Path, md5: str | None, progress: Progress) -> None:
+def link_verified(original: Path, destination: Path, md5: str | None, progress: Progress, md5_of: MD5Of) -> None:
     """Verify `original` and link `destination` to it, unless there is something of this name.
 
     Raises
@@ -48,7 +48,7 @@ def link_verified(original: Path, destination: Path, md5: str | None, progress: 
     """
     before = _state_of_original(original)
     if md5 is not None:
-        _verify(original, md5, progress)
+        _verify(original, md5, progress, md5_of)
     link = temporary_path(partial_path(destination))
     os.link(original, link, follow_symlinks=False)
     try:
@@ -77,9 +77,9 @@ def _state_of_original(original: Path) -> _FileState:
         raise read_error(error, original, "give another --source") from None
 
 
-def _verify(original: Path, expected: str, progress: Progress) -> None:
+def _verify(original: Path, expected: str, progress: Progress, md5_of: MD5Of) -> None:
     try:
-        found = md5_of_file(original, progress)
+        found = md5_of(original, progress)
     except OSError as error:
         raise read_error(error, original, "make it readable, or give another --source") from None
     if found != expected.lower():

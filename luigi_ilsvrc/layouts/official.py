@@ -2,7 +2,8 @@
 
 import os
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from luigi_ilsvrc.dataset.annotations import Annotation
@@ -10,6 +11,8 @@ from luigi_ilsvrc.dataset.archives import BOUNDING_BOX_ARCHIVE, IMAGE_ARCHIVES
 from luigi_ilsvrc.dataset.paths import DataSetPaths
 from luigi_ilsvrc.dataset.splits import TRAIN
 from luigi_ilsvrc.dataset.synsets import SYNSET_PATTERN, LabelTables
+from luigi_ilsvrc.errors import BuildError
+from luigi_ilsvrc.layouts.hashed_tar import open_hashed
 from luigi_ilsvrc.layouts.image_names import (
     ANNOTATION,
     check_images,
@@ -18,7 +21,15 @@ from luigi_ilsvrc.layouts.image_names import (
     validation_numbers,
 )
 from luigi_ilsvrc.layouts.index import ImageLocation
-from luigi_ilsvrc.layouts.tar import ArchiveError, Member, members, members_of_gzip
+from luigi_ilsvrc.layouts.tar import (
+    ArchiveError,
+    InnerTar,
+    Member,
+    SeekableTar,
+    TarStream,
+    members,
+    members_of_gzip,
+)
 from luigi_ilsvrc.progress import BYTES, Progress, no_progress
 from luigi_ilsvrc.storage import disk
 
@@ -77,19 +88,32 @@ def index_train(archive: Path, synsets: Sequence[str], progress: Progress = no_p
         If the archive is damaged, holds anything but ``<synset>.tar`` of ``<synset>_<n>.JPEG``, holds a synset or an
         image twice, a synset outside `synsets`, or lacks one of them.
     """
-    locations: list[ImageLocation] = []
-    found: set[str] = set()
+    with _open(archive) as (tar, size):
+        return _train_images(tar, archive, synsets, lambda done: progress("indexing", done, size, BYTES))
+
+
+@contextmanager
+def _open(archive: Path) -> Iterator[tuple[SeekableTar, int]]:
+    """Yield an archive, of which only what is needed is read, and its size in bytes."""
     with disk.reading(archive), archive.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
-        for tar in members(file.fileno(), 0, size, str(archive)):
-            synset = match_name(_TRAIN_TAR, tar.name, f"{archive}", "<synset>.tar")
-            _check_synset(synset, synsets, found, str(archive))
-            where = f"{archive}, {tar.name}"
-            images = members(file.fileno(), tar.offset, tar.offset + tar.size, where)
-            locations += check_train_images(
-                [ImageLocation(image.name, synset, archive.name, image.offset, image.size) for image in images], where
-            )
-            progress("indexing", tar.offset + tar.size, size, BYTES)
+        yield SeekableTar(file.fileno(), 0, size, str(archive)), size
+
+
+def _train_images(
+    tar: TarStream, archive: Path, synsets: Sequence[str], passed: Callable[[int], None]
+) -> list[ImageLocation]:
+    locations: list[ImageLocation] = []
+    found: set[str] = set()
+    for member in members(tar):
+        synset = match_name(_TRAIN_TAR, member.name, f"{archive}", "<synset>.tar")
+        _check_synset(synset, synsets, found, str(archive))
+        where, end = f"{archive}, {member.name}", member.offset + member.size
+        images = members(InnerTar(tar, end, where))
+        locations += check_train_images(
+            [ImageLocation(image.name, synset, archive.name, image.offset, image.size) for image in images], where
+        )
+        passed(end)
     _check_all_found(found, synsets, str(archive))
     return locations
 
@@ -124,18 +148,57 @@ def index_validation(
     TableError
         If the table has not as many lines as the archive has images.
     """
+    with _open(archive) as (tar, size):
+        return _validation_images(tar, archive, labels, table, lambda done: progress("indexing", done, size, BYTES))
+
+
+def _validation_images(
+    tar: TarStream, archive: Path, labels: Sequence[str], table: Path, passed: Callable[[int], None]
+) -> list[ImageLocation]:
     images: list[Member] = []
-    with disk.reading(archive), archive.open("rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        for image in members(file.fileno(), 0, size, str(archive)):
-            images.append(image)
-            progress("indexing", image.offset + image.size, size, BYTES)
+    for image in members(tar):
+        images.append(image)
+        passed(image.offset + image.size)
     numbers = validation_numbers((image.name for image in images), len(labels), archive, table)
     locations = [
         ImageLocation(image.name, labels[number - 1], archive.name, image.offset, image.size)
         for image, number in zip(images, numbers, strict=True)
     ]
     return check_images(locations, str(archive))
+
+
+def read_whole(
+    archive: Path, split: str, tables: LabelTables, progress: Progress = no_progress
+) -> tuple[str, list[ImageLocation] | None]:
+    """Read an archive once, for its MD5 sum and for where its images lie; progress counts bytes.
+
+    To find the images afterwards takes a request to the disk for each of them.
+
+    Returns
+    -------
+    md5 : str
+        The MD5 sum, 32 lower-case hexadecimal digits.
+    images : list or None
+        As `index_train` or `index_validation` would find them, with the archive's local name; None if the archive is
+        not one that they accept.
+
+    Raises
+    ------
+    OSError
+        If the archive cannot be read.
+    """
+    named = archive.with_name(IMAGE_ARCHIVES[split].local_name)
+    images: list[ImageLocation] | None
+    with open_hashed(archive, "checking", progress) as tar:
+        try:
+            if split == TRAIN:
+                images = _train_images(tar, named, tables.synsets(), lambda done: None)
+            else:
+                labels, table = tables.validation_labels(), tables.validation_synset_labels
+                images = _validation_images(tar, named, labels, table, lambda done: None)
+        except BuildError:
+            images = None
+        return tar.md5_of_all(), images
 
 
 def annotations_in(archive: Path) -> Iterator[Annotation]:

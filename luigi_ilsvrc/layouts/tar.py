@@ -79,26 +79,68 @@ def _padded(size: int) -> int:
     return -(-size // BLOCK) * BLOCK
 
 
-class _Range:
-    """The bytes of a file from `start` to `end`, read in any order."""
+class TarStream(Protocol):
+    """The bytes of a tar, read in order; as text, where it stands."""
 
-    def __init__(self, descriptor: int, start: int, end: int, where: str) -> None:
-        self.descriptor = descriptor
-        self.position = start
-        self.end = end
-        self.where = where
-
-    def __str__(self) -> str:
-        return f"{self.where}, byte {self.position}"
+    @property
+    def position(self) -> int:
+        """Bytes from the start of its file."""
 
     def read(self, size: int) -> bytes:
-        data = os.pread(self.descriptor, min(size, self.end - self.position), self.position)
+        """Return the next bytes; fewer only at the end."""
+
+    def skip(self, size: int) -> bool:
+        """Pass over bytes; return False if there are not so many."""
+
+
+class SeekableTar:
+    """The bytes of an open file from `start` to `end`; what is passed over is not read."""
+
+    def __init__(self, descriptor: int, start: int, end: int, where: str) -> None:
+        self.position = start
+        self._descriptor = descriptor
+        self._end = end
+        self._where = where
+
+    def __str__(self) -> str:
+        return f"{self._where}, byte {self.position}"
+
+    def read(self, size: int) -> bytes:
+        """Return the next bytes."""
+        data = os.pread(self._descriptor, min(size, self._end - self.position), self.position)
         self.position += len(data)
         return data
 
     def skip(self, size: int) -> bool:
+        """Pass over bytes."""
         self.position += size
-        return self.position <= self.end
+        return self.position <= self._end
+
+
+class InnerTar:
+    """The bytes of a member of another tar, from where that stands to `end`; `where` is for messages."""
+
+    def __init__(self, outer: TarStream, end: int, where: str) -> None:
+        self._outer = outer
+        self._end = end
+        self._where = where
+
+    @property
+    def position(self) -> int:
+        """Bytes from the start of the outer tar's file."""
+        return self._outer.position
+
+    def __str__(self) -> str:
+        return f"{self._where}, byte {self.position}"
+
+    def read(self, size: int) -> bytes:
+        """Return the next bytes."""
+        return self._outer.read(min(size, self._end - self.position))
+
+    def skip(self, size: int) -> bool:
+        """Pass over bytes."""
+        count = min(size, self._end - self.position)
+        return self._outer.skip(count) and count == size
 
 
 class _Gzip:
@@ -134,22 +176,23 @@ class _Gzip:
         return len(self.read(size)) == size
 
 
-class TarStream(Protocol):
-    """The bytes of a tar, read in order."""
+def members(tar: TarStream) -> Iterator[Member]:
+    """Yield the regular files of a tar; the contents of each may be read before the next.
 
-    @property
-    def position(self) -> int:
-        """Bytes from the start of its file."""
-
-    def read(self, size: int) -> bytes:
-        """Return the next bytes; fewer only at the end."""
-
-    def skip(self, size: int) -> bool:
-        """Pass over bytes; return False if there are not so many."""
+    Raises
+    ------
+    ArchiveError
+        Naming the byte: on truncation, on a wrong checksum, on links, devices and other special members.
+    """
+    for header in _headers(tar):
+        member = Member(header.name, tar.position, header.size)
+        yield member
+        if not tar.skip(member.offset + _padded(member.size) - tar.position):
+            raise ArchiveError(f"{tar}: the archive ends in the middle of {member.name!r}: truncated")
 
 
 def read_members(tar: TarStream) -> Iterator[Member]:
-    """Yield the regular files of a tar that is read in order; the contents of each may be read before the next.
+    """Yield the regular files of a tar of which all is read, as `members`.
 
     Raises
     ------
@@ -219,22 +262,6 @@ def _check_pax(tar: TarStream, header: _Header, where: str) -> None:
                 f"{where}: an extended (PAX) header renames or resizes a member; pack with tar --format=ustar"
             )
         position = end
-
-
-def members(descriptor: int, start: int, end: int, where: str) -> Iterator[Member]:
-    """Yield the regular files of the tar that lies in a file from byte `start` to `end`.
-
-    Raises
-    ------
-    ArchiveError
-        Naming `where` and the byte: on truncation, on a wrong checksum, on links, devices and other special members.
-    """
-    tar = _Range(descriptor, start, end, where)
-    for header in _headers(tar):
-        member = Member(header.name, tar.position, header.size)
-        if not tar.skip(_padded(header.size)):
-            raise ArchiveError(f"{where}: the archive ends in the middle of {header.name!r}: truncated")
-        yield member
 
 
 def members_of_gzip(path: Path) -> Iterator[tuple[str, bytes]]:

@@ -1,11 +1,14 @@
 """Files read in chunks, and their MD5 sums."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from luigi_ilsvrc.progress import BYTES, Progress, no_progress
 from luigi_ilsvrc.storage import disk_advice
+
+MD5Of = Callable[[Path, Progress], str]
+"""Returns a file's MD5 sum, as `md5_of_file` does."""
 
 CHUNK = 1 << 20
 """Bytes that are read at once."""

@@ -25,6 +25,7 @@ from luigi_ilsvrc.dataset.archives import (
     VALIDATION_ARCHIVE,
     Archive,
 )
+from luigi_ilsvrc.dataset.splits import TRAIN, VALIDATION
 from luigi_ilsvrc.download.credentials import (
     ACCESS_KEY_VARIABLE,
     USERNAME_VARIABLE,
@@ -34,6 +35,8 @@ from luigi_ilsvrc.download.credentials import (
 from luigi_ilsvrc.download.download import download
 from luigi_ilsvrc.download.partial_file import allocated_bytes
 from luigi_ilsvrc.errors import BuildError
+from luigi_ilsvrc.layouts import official
+from luigi_ilsvrc.progress import Progress
 from luigi_ilsvrc.storage import disk
 from luigi_ilsvrc.storage.digests import md5_of_file
 from luigi_ilsvrc.tasks.base import NO_CHECKSUMS, OFFICIAL, BuildTask
@@ -164,11 +167,16 @@ class DownloadTask(BuildTask):
             attempts=self.attempts,
             timeout=self.timeout,
             min_rate=self.min_rate,
+            md5_of=self.md5_of,
         )
-        return expected.lower() if expected else md5_of_file(path, progress)
+        return expected.lower() if expected else self.md5_of(path, progress)
+
+    def md5_of(self, path: Path, progress: Progress) -> str:
+        """Read the archive once, and return its MD5 sum. Raises OSError."""
+        return md5_of_file(path, progress)
 
     def _verify(self, path: Path, expected: str | None, progress: TaskProgress) -> str:
-        md5 = md5_of_file(path, progress)
+        md5 = self.md5_of(path, progress)
         if expected is not None and md5 != expected.lower():
             raise BuildError(
                 f"{path}: its MD5 sum is {md5}, but {expected.lower()} was expected: it is damaged or another archive, "
@@ -223,16 +231,37 @@ def _configured(name: str) -> str | None:
         return config.get(SECTION, name, None, raw=True)
 
 
-class DownloadTrain(DownloadTask):
+class ImageDownload(DownloadTask):
+    """Downloads the images of a split.
+
+    Attributes
+    ----------
+    found : list of ImageLocation or None
+        Where the images lie, if the archive was read for its MD5 sum when all of it was there; `indexing` uses it.
+    """
+
+    split: ClassVar[str]
+    # Without a type here: the plugin of mypy would take it for a parameter.
+    found = None
+
+    def md5_of(self, path: Path, progress: Progress) -> str:
+        """Read the archive once, and return its MD5 sum; find the images meanwhile."""
+        md5, self.found = official.read_whole(path, self.split, self.tables, progress)
+        return md5
+
+
+class DownloadTrain(ImageDownload):
     """Downloads the training images: a tar of one tar a synset, 148 GB."""
 
+    split = TRAIN
     archive = TRAIN_ARCHIVE
     priority = 100
 
 
-class DownloadValidation(DownloadTask):
+class DownloadValidation(ImageDownload):
     """Downloads the validation images: a tar of 50,000 images, 6.7 GB."""
 
+    split = VALIDATION
     archive = VALIDATION_ARCHIVE
     priority = 60
 

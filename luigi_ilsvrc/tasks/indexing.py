@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import ClassVar
 
@@ -9,12 +10,13 @@ import luigi
 
 from luigi_ilsvrc.dataset.splits import TRAIN, VALIDATION
 from luigi_ilsvrc.dataset.synsets import UNIQUE_SYNSETS, VALIDATION_SYNSET_LABELS
+from luigi_ilsvrc.errors import BuildError
 from luigi_ilsvrc.layouts import table as layouts
 from luigi_ilsvrc.layouts.counts import check_images
 from luigi_ilsvrc.layouts.index import index_file, write_index
 from luigi_ilsvrc.progress import Progress
 from luigi_ilsvrc.tasks.base import ILSVRCTask
-from luigi_ilsvrc.tasks.downloads import DownloadTask, DownloadTrain, DownloadValidation
+from luigi_ilsvrc.tasks.downloads import DownloadTrain, DownloadValidation, ImageDownload
 from luigi_ilsvrc.tasks.luigi_support.targets import AtomicFolderTarget
 from luigi_ilsvrc.tasks.outputs import DataSetTask
 
@@ -25,7 +27,7 @@ class IndexTask(DataSetTask):
     """Finds where each image of a split lies, in the layout that it is there in."""
 
     split: ClassVar[str]
-    download: ClassVar[type[DownloadTask]]
+    download: ClassVar[type[ImageDownload]]
 
     @property
     def layout(self) -> layouts.Layout:
@@ -86,6 +88,19 @@ class IndexValidation(IndexTask):
 
 
 INDEX_TASKS: dict[str, type[IndexTask]] = {TRAIN: IndexTrain, VALIDATION: IndexValidation}
+
+
+@ImageDownload.event_handler(luigi.Event.SUCCESS)
+def publish_what_was_found(download: ImageDownload) -> None:
+    """Make the index of images that were found while the archive was read for its MD5 sum, which was right.
+
+    It has to be made from the archive if that fails, and the task that does so says why.
+    """
+    locations, download.found = download.found, None
+    index = download.clone(INDEX_TASKS[download.split])
+    if locations is not None and index.layout.IS_DOWNLOADED:
+        with suppress(BuildError, OSError):
+            index.publish(lambda path: write_index(locations, index.tables.synsets(), path))
 
 
 def archive_if_needed(task: ILSVRCTask, split: str, *also_complete: luigi.Task) -> Iterator[luigi.Task]:

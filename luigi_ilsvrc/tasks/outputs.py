@@ -128,13 +128,17 @@ class DataSetTask(OutputTask, BuildTask):
 
     def make_output(self, progress: Progress) -> None:
         """Make and publish the output and its manifest, unless another process has just done so."""
+        self.publish(lambda path: self.make(path, progress))
+
+    def publish(self, make: Callable[[Path], Files | None]) -> None:
+        """Make the output in another way than `make`; otherwise as `make_output`."""
         self.begin_build()
         target = self.output()
         with output_lock(self.paths.lock(Path(target.path)), Path(target.path)):
             if not target.exists():
                 with target.temporary_path() as temporary:
                     inputs = self.inputs()
-                    files = self.make(Path(temporary), progress)
+                    files = make(Path(temporary))
                     self.compare_with_record()
                     self.write_manifest(Manifest(files or read_files(Path(temporary)), inputs, self.relative_output()))
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from luigi_ilsvrc.dataset.archives import ARCHIVES
-from luigi_ilsvrc.download import linking
 from luigi_ilsvrc.download.checksums import ChecksumError
+from luigi_ilsvrc.download.download import download
 from luigi_ilsvrc.download.source import DownloadError
 from luigi_ilsvrc.progress import BYTES
 from tests.download.helpers import BODY, NAME, Fetch, assert_only_file, beside, leave_partial, md5_of, partial_of
@@ -166,13 +166,10 @@ def test_a_link_to_a_local_file_is_on_the_disk_before_the_download_ends(
     assert synced[-1] == (destination.parent.stat().st_ino, True)
 
 
-def test_an_unreadable_local_file_is_an_error_that_names_it(
-    folder: Path, destination: Path, fetch: Fetch, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unreadable_local_file_is_an_error_that_names_it(folder: Path, destination: Path) -> None:
     def fail(*_: object) -> str:
         raise OSError(errno.EIO, os.strerror(errno.EIO), str(folder / NAME))
 
-    monkeypatch.setattr(linking, "md5_of_file", fail)
     with pytest.raises(DownloadError, match=f"cannot read {re.escape(str(folder / NAME))}: .*disk.*failed") as caught:
-        fetch(folder, destination)
+        download(str(folder), NAME, destination, md5=md5_of(BODY), md5_of=fail)
     assert "writable" not in str(caught.value)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from luigi_ilsvrc.layouts import official
-from luigi_ilsvrc.layouts.tar import ArchiveError, members
+from luigi_ilsvrc.layouts.tar import ArchiveError, SeekableTar, members
 from tests.layouts.archives import LABELS, SYNSETS, special, tar_of, tar_with_field, train_tar
 
 Write = Callable[[bytes], Path]
@@ -18,7 +18,7 @@ NAME, SIZE = 0, 124
 
 def sizes_in(path: Path) -> list[int]:
     with path.open("rb") as file:
-        return [member.size for member in members(file.fileno(), 0, path.stat().st_size, str(path))]
+        return [member.size for member in members(SeekableTar(file.fileno(), 0, path.stat().st_size, str(path)))]
 
 
 # Sizes ---------------------------------------------------------------------------------------------------------------

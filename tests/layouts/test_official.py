@@ -1,11 +1,12 @@
 import gzip
+import hashlib
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from luigi_ilsvrc.dataset.archives import BOUNDING_BOX_ARCHIVE, TRAIN_ARCHIVE, VALIDATION_ARCHIVE
+from luigi_ilsvrc.dataset.archives import BOUNDING_BOX_ARCHIVE, IMAGE_ARCHIVES, TRAIN_ARCHIVE, VALIDATION_ARCHIVE
 from luigi_ilsvrc.dataset.paths import DataSetPaths
 from luigi_ilsvrc.dataset.splits import TRAIN, VALIDATION
 from luigi_ilsvrc.dataset.synsets import LabelTables, TableError
@@ -271,3 +272,23 @@ def test_annotations_are_read_from_their_archive(paths: DataSetPaths) -> None:
     assert len(list(official.read_annotations(paths))) == 40
     official.annotations_path(paths).unlink()
     assert not official.has_annotations(paths)
+
+
+# The sum and the images in one reading -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("split", [TRAIN, VALIDATION])
+def test_an_archive_read_for_its_sum_gives_the_images_that_its_index_has(
+    paths: DataSetPaths, tables: LabelTables, ilsvrc: Path, split: str
+) -> None:
+    archive = ilsvrc / IMAGE_ARCHIVES[split].name
+    md5, images = official.read_whole(archive, split, tables)
+    assert md5 == hashlib.md5(archive.read_bytes()).hexdigest()
+    assert images == official.find_images(paths, split, tables)
+
+
+@pytest.mark.parametrize("cut", [700, 3000, None], ids=["truncated", "truncated later", "of other synsets"])
+def test_an_archive_that_is_none_has_a_sum_and_no_images(archive: Write, tables: LabelTables, cut: int | None) -> None:
+    contents = train_tar()[:cut]
+    md5 = hashlib.md5(contents).hexdigest()
+    assert official.read_whole(archive(contents), TRAIN, tables) == (md5, None)

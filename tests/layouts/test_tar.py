@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from luigi_ilsvrc.layouts.tar import ArchiveError, Member, members, members_of_gzip
+from luigi_ilsvrc.layouts.tar import ArchiveError, Member, SeekableTar, members, members_of_gzip
 from tests.layouts.archives import retyped, special, tar_of, tar_with_field
 
 FILES = [("a", b"1"), ("b", b"2" * 512), ("c", b"")]
@@ -17,7 +17,7 @@ Write = Callable[[bytes], Path]
 
 def members_of(path: Path, start: int = 0, end: int | None = None) -> list[Member]:
     with path.open("rb") as file:
-        return list(members(file.fileno(), start, path.stat().st_size if end is None else end, str(path)))
+        return list(members(SeekableTar(file.fileno(), start, path.stat().st_size if end is None else end, str(path))))
 
 
 # What is found -------------------------------------------------------------------------------------------------------
