@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from luigi_ilsvrc import miniature
+from luigi_ilsvrc.build_record import remember_archive
 from luigi_ilsvrc.dataset import archives
+from luigi_ilsvrc.dataset.paths import DataSetPaths
 from luigi_ilsvrc.download.checksums import read_checksums
 from tests.benchmarks.measure import tell
 
@@ -102,10 +104,12 @@ def md5_of(source: Path, name: str) -> str:
 
 
 def link_archives(source: Path, data_dir: Path) -> None:
-    """Put the archives where a finished download leaves them."""
-    (data_dir / "ilsvrc2012").mkdir(parents=True)
-    for archive in (archives.TRAIN_ARCHIVE, archives.VALIDATION_ARCHIVE, archives.BOUNDING_BOX_ARCHIVE):
-        (data_dir / "ilsvrc2012" / archive.local_name).hardlink_to(source / archive.name)
+    """Put the archives where a finished download leaves them, with the records that they were verified."""
+    paths = DataSetPaths(data_dir)
+    paths.manifests.mkdir(parents=True)
+    for archive in archives.ARCHIVES:
+        paths.archive(archive).hardlink_to(source / archive.name)
+        remember_archive(paths.archive(archive), md5_of(source, archive.name), paths.archive_record(archive))
 
 
 def megabytes(path: Path) -> str:
