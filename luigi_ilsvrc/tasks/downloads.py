@@ -188,6 +188,11 @@ class DownloadTask(BuildTask):
         """Return the MD5 sum that the archive has to have, 32 hexadecimal digits; None if it is not known."""
         return self._expected_md5(read_record(self.paths))
 
+    def has_given_md5(self) -> bool:
+        """Tell whether the MD5 sum that the archive has to have was given, and not taken of the archive itself."""
+        record = read_record(self.paths)
+        return record is not None and record.archives.get(self.archive.name) is not None
+
     def _expected_md5(self, record: BuildRecord | None) -> str | None:
         """Return what the build was begun with, what was remembered, or what is given, in this order.
 

@@ -1,14 +1,17 @@
 """Archives that rot, before or after something was cut from them."""
 
+import hashlib
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
-from luigi_ilsvrc.dataset.archives import TRAIN_ARCHIVE, VALIDATION_ARCHIVE, Archive
+from luigi_ilsvrc.dataset.archives import CHECKSUM_FILE, TRAIN_ARCHIVE, VALIDATION_ARCHIVE, Archive
+from luigi_ilsvrc.download.checksums import read_checksums
 from luigi_ilsvrc.layouts.index import read_index
 from tests.reliability.flip import build_contents, named
-from tests.support.running import luigi, times
+from tests.support.running import QUICK, luigi, times
 from tests.tasks.verification.commands import assert_named, assert_whole_after_a_build, build, verify
 
 pytestmark = pytest.mark.slow
@@ -85,3 +88,40 @@ def test_what_was_extracted_wrongly_is_found_by_the_archive_although_its_manifes
     status, output = verify(data_dir, ilsvrc, "--repair", "true")
     assert_named(status, output, {data_dir / "ilsvrc2012" / name / image})
     assert_whole_after_a_build(data_dir, built, ilsvrc)
+
+
+# Images that do not decode -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def cut(built: Path, ilsvrc: Path, tmp_path: Path) -> tuple[Path, str]:
+    """A source with an image that has lost its end before it was packed, and the image's name."""
+    source = Path(shutil.copytree(ilsvrc, tmp_path / "source"))
+    image = read_index(built / "ilsvrc2012" / "index" / "train", SYNSET)[-1]
+    archive = source / TRAIN_ARCHIVE.name
+    with archive.open("r+b") as file:
+        file.seek(image.offset + image.size // 2)
+        file.write(bytes(image.size - image.size // 2))
+    sums = read_checksums(source / CHECKSUM_FILE) | {archive.name: hashlib.md5(archive.read_bytes()).hexdigest()}
+    (source / CHECKSUM_FILE).write_text("".join(f"{md5}  {name}\n" for name, md5 in sums.items()))
+    return source, image.name
+
+
+def test_of_an_archive_without_a_given_sum_the_images_have_to_decode(cut: tuple[Path, str], tmp_path: Path) -> None:
+    source, image = cut
+    (source / CHECKSUM_FILE).unlink()
+    unchecked = ("--data-dir", tmp_path / "data", "--source", source, "--checksums", "none", *QUICK)
+    assert luigi("BuildAll", *unchecked)[0] == 0
+    status, output = luigi("VerifyBuild", *unchecked)
+    assert_named(status, output, {tmp_path / "data" / "ilsvrc2012" / "training_images" / SYNSET / image})
+    assert "it cannot be decoded" in output
+
+
+def test_an_archive_with_the_sum_that_was_given_may_have_an_image_that_does_not_decode(
+    cut: tuple[Path, str], tmp_path: Path
+) -> None:
+    source, _ = cut
+    checked = ("--data-dir", tmp_path / "data", "--source", source, *QUICK)
+    assert luigi("BuildAll", *checked)[0] == 0
+    status, output = luigi("VerifyBuild", *checked)
+    assert status == 0, output
