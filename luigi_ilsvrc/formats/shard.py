@@ -11,8 +11,14 @@ from luigi_ilsvrc.errors import BuildError, list_reasons
 from luigi_ilsvrc.formats.plan import PlannedImage
 from luigi_ilsvrc.layouts.reader import ImageReader
 from luigi_ilsvrc.progress import Progress, no_progress
-from luigi_ilsvrc.storage import disk, disk_advice
+from luigi_ilsvrc.storage import disk, disk_advice, publish
 from luigi_ilsvrc.storage.manifest import Entry, add_to_entry
+
+_WRITE_AT_ONCE = 1 << 20
+"""Bytes that are written by one call: on a network file system each call may be a request."""
+
+_MOST_CHUNKS = 1024
+"""That one call takes: IOV_MAX, see writev(2)."""
 
 _WRITE_EVERY = 8 << 20
 """Bytes after which the disk begins to write them, so that it has not all to do when the shard is complete."""
@@ -51,33 +57,50 @@ class ShardFile:
     def __init__(self, path: Path) -> None:
         self._file = FileIO(str(path), "wb")
         self.entry = Entry(0, 0)
-        self._begun = 0
+        self._chunks: list[bytes] = []
+        self._written = self._begun = 0
 
     def __enter__(self) -> "ShardFile":
         return self
 
-    def __exit__(self, *exception: object) -> None:
-        self._file.close()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            if kind is None:
+                self._write_chunks()
+        finally:
+            self._file.close()
 
     def write(self, chunks: Sequence[bytes]) -> None:
-        """Append bytes, given in chunks; raises OSError, which names the file, if the disk does not accept them."""
+        """Append bytes, given in chunks; raises OSError, which names the file, if the disk does not accept them.
+
+        That may be while later ones are appended, or when the file is closed.
+        """
+        self._chunks += chunks
+        self.entry = add_to_entry(self.entry, chunks)
+        if self.entry.size - self._written >= _WRITE_AT_ONCE or len(self._chunks) >= _MOST_CHUNKS:
+            self._write_chunks()
+
+    def _write_chunks(self) -> None:
         try:
-            self._write_all(chunks)
+            self._write_all(self._chunks)
         except OSError as error:
             error.filename = self._file.name
             raise
-        self.entry = add_to_entry(self.entry, chunks)
-        if self.entry.size - self._begun >= _WRITE_EVERY:
-            disk_advice.written(self._file.fileno(), self._begun, self.entry.size - self._begun)
-            self._begun = self.entry.size
+        self._chunks = []
+        self._written = self.entry.size
+        if self._written - self._begun >= _WRITE_EVERY:
+            disk_advice.written(self._file.fileno(), self._begun, self._written - self._begun)
+            self._begun = self._written
 
     def _write_all(self, chunks: Sequence[bytes]) -> None:
+        for first in range(0, len(chunks), _MOST_CHUNKS):
+            self._write_at_once(chunks[first : first + _MOST_CHUNKS])
+
+    def _write_at_once(self, chunks: Sequence[bytes]) -> None:
         written = os.writev(self._file.fileno(), chunks)
         if written < sum(map(len, chunks)):
             # A disk that is almost full accepts a part, and gives the reason when the rest is written.
-            rest = memoryview(b"".join(chunks))
-            while written < len(rest):
-                written += os.write(self._file.fileno(), rest[written:])
+            publish.write_all(self._file.fileno(), memoryview(b"".join(chunks))[written:])
 
 
 def write_shard(

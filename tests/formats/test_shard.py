@@ -59,7 +59,7 @@ def test_an_earlier_file_is_overwritten(tmp_path: Path) -> None:
 
 def test_what_the_disk_takes_only_in_part_is_an_error_that_names_the_file(tmp_path: Path) -> None:
     path = tmp_path / "shard"
-    with ShardFile(path) as shard, largest_file(1000), pytest.raises(OSError) as raised:
+    with largest_file(1000), pytest.raises(OSError) as raised, ShardFile(path) as shard:
         shard.write([b"a", 2000 * b"b"])
     assert (raised.value.errno, raised.value.filename) == (errno.EFBIG, str(path))
 
