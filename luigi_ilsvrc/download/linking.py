@@ -23,17 +23,20 @@ class _FileState(NamedTuple):
 
 
 def can_link(original: Path, destination: Path) -> bool:
-    """Try whether `original` can be hard-linked beside `destination`.
+    """Try whether `original` can be hard-linked beside `destination`, and the link be known for the same file.
 
-    It must be on the same file system, and often of the same owner (fs.protected_hardlinks).
+    It must be on the same file system, and often of the same owner (fs.protected_hardlinks). Some FUSE file systems
+    give each link a number of its own.
     """
     probe = temporary_path(partial_path(destination))
     try:
         os.link(original, probe, follow_symlinks=False)
     except OSError:
         return False
-    probe.unlink()
-    return True
+    try:
+        return os.path.samestat(original.stat(), probe.stat())
+    finally:
+        probe.unlink()
 
 
 def link_verified(original: Path, destination: Path, md5: str | None, progress: Progress, md5_of: MD5Of) -> None:

@@ -1,6 +1,7 @@
 import errno
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -56,6 +57,16 @@ def test_a_local_file_on_another_file_system_is_copied(
     fetch(folder_on_another_disk, destination, md5=md5_of(BODY * 10))
     assert_only_file(destination, BODY * 10)
     assert fetch.calls[-1] == ("copying", len(BODY) * 10, len(BODY) * 10, BYTES)
+
+
+def test_a_local_file_is_copied_if_its_links_are_not_known_for_the_same_file(
+    folder: Path, destination: Path, fetch: Fetch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on FUSE file systems that number files by their names."""
+    monkeypatch.setattr(os, "link", lambda source, link, **_: shutil.copy2(source, link))
+    fetch(folder, destination)
+    assert_only_file(destination, BODY)
+    assert fetch.calls[0][0] == "copying"
 
 
 def interrupt(stage: str, done: int, total: int | None, unit: str) -> None:
