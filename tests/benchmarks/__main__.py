@@ -45,6 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--stage", action="append", choices=STAGES, help="may be given again (default: all)")
     parser.add_argument("--rounds", type=int, default=5, metavar="N", help="after a warm-up (default: 5)")
+    parser.add_argument("--workers", type=int, default=2, metavar="N", help="that ours has (default: 2)")
     parser.add_argument(
         "--cold",
         type=float,
@@ -64,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _measure(names: list[str], arguments: argparse.Namespace) -> Iterator[Result]:
     with tempfile.TemporaryDirectory(prefix="luigi-ilsvrc-benchmark-", dir=arguments.directory) as name:
-        data = Data(Path(name), arguments.scale)
+        data = Data(Path(name), arguments.scale, arguments.workers)
         for stage_name in names:
             limited = limited_memory(int(arguments.cold * 1e9)) if arguments.cold else nullcontext()
             with STAGES[stage_name](data) as stage, limited as group:

@@ -30,10 +30,13 @@ class Data:
         Where they go.
     scale : float
         1 gives the sizes that the goals are stated for.
+    workers : int
+        How many worker processes ours has; the peers have what they have.
     """
 
-    def __init__(self, directory: Path, scale: float) -> None:
+    def __init__(self, directory: Path, scale: float, workers: int = 2) -> None:
         self.directory = directory
+        self.workers = workers
         self._scale = scale
 
     def scaled(self, count: int, least: int = _LEAST) -> int:

@@ -26,12 +26,24 @@ class BenchmarkError(Exception):
 
 
 class Usage(NamedTuple):
-    """What a run cost: seconds of wall clock, CPU seconds of all its processes, bytes of the largest process.
+    """What a run cost.
 
-    And the bytes that were read from disks.
+    Attributes
+    ----------
+    wall : float
+        Seconds.
+    durable : float
+        Seconds until all that was written is on the disk: ours waits for that by itself, most peers do not.
+    cpu : float
+        CPU seconds of all its processes.
+    memory : float
+        Bytes of the largest process.
+    disk : float
+        Bytes that were read from disks.
     """
 
     wall: float
+    durable: float
     cpu: float
     memory: float
     disk: float
@@ -55,11 +67,14 @@ class Goal:
         A field of `Usage`.
     ratio : float
         At most this.
+    is_cold : bool
+        Whether it is meant for runs with nothing in the page cache, and not for the others.
     """
 
     peer: str
     measure: str
     ratio: float
+    is_cold: bool = False
 
 
 @dataclass(frozen=True)
@@ -139,12 +154,16 @@ def run(command: Command, log: Path, group: Path | None = None) -> Usage:
             stderr=output,
             text=True,
         )
+    before_sync = time.monotonic()
+    os.sync()
+    sync = time.monotonic() - before_sync
     status, began, ended, cpu, memory, disk = launcher.stdout.split() or ["no status", *["nan"] * 5]
     if status != "0":
         said = log.read_text(errors="replace")[-_LOG_SHOWN:]
         raise BenchmarkError(f"{' '.join(map(str, command))[:500]}: ended with {status}:\n{said}")
     start, used, read = map(float, mark.read_text().split()) if mark.exists() else (float(began), 0.0, 0.0)
-    return Usage(float(ended) - start, float(cpu) - used, float(memory), float(disk) - read)
+    wall = float(ended) - start
+    return Usage(wall, wall + sync, float(cpu) - used, float(memory), float(disk) - read)
 
 
 def mark_imports_done() -> None:
