@@ -41,13 +41,24 @@ def waits_for_others(worker: Worker, commands: Sequence[str], response: Any) -> 
     """
     if not worker.add_succeeded:
         return False
-    if response.running_tasks:
+    if response.running_tasks or _others_run_ours(worker):
         _say_once(worker, "waiting for tasks that other workers run")
         return True
     if response.n_pending_tasks == 0 or not _lacks_resources_alone(worker._scheduler, commands):
         return False
     _say_once(worker, "waiting for Luigi's resources, which other tasks hold, or for a scheduler that is paused")
     return True
+
+
+def _others_run_ours(worker: Worker) -> bool:
+    """Tell whether others run a task that this worker has scheduled.
+
+    The scheduler does not say so of a task that this worker has found complete: a worker that was killed may have made
+    its output, and what depends on it is given out when that worker counts as lost.
+    """
+    ours = worker._scheduled_tasks.keys()
+    others = (it for it in worker._scheduler.worker_list() if it["name"] != worker._id)
+    return any(it["running"].keys() & ours for it in others)
 
 
 def _lacks_resources_alone(scheduler: Any, commands: Sequence[str]) -> bool:
