@@ -4,7 +4,13 @@ from luigi_ilsvrc.tasks.assistant import Assist
 from luigi_ilsvrc.tasks.bounding_boxes import BoundingBoxCSV
 from luigi_ilsvrc.tasks.build_all import BuildAll
 from luigi_ilsvrc.tasks.downloads import DownloadBoundingBoxes, DownloadTrain, DownloadValidation
-from luigi_ilsvrc.tasks.extraction import ExtractBoundingBoxes, ExtractTrainPerSynset, SortValidation, TrainImages
+from luigi_ilsvrc.tasks.extraction import (
+    ExtractBoundingBoxes,
+    ExtractTrainAhead,
+    ExtractTrainPerSynset,
+    SortValidation,
+    TrainImages,
+)
 from luigi_ilsvrc.tasks.indexing import IndexTrain, IndexValidation
 from luigi_ilsvrc.tasks.shards import PlanShards, TFRecords, TFRecordShard
 from luigi_ilsvrc.tasks.verification.build import VerifyBuild
@@ -25,6 +31,7 @@ __all__ = [
     "DownloadTrain",
     "DownloadValidation",
     "ExtractBoundingBoxes",
+    "ExtractTrainAhead",
     "ExtractTrainPerSynset",
     "IndexTrain",
     "IndexValidation",

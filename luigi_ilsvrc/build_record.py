@@ -201,7 +201,9 @@ def _replace_record(paths: DataSetPaths, record: BuildRecord) -> None:
 def _is_unused(paths: DataSetPaths) -> bool:
     """Tell whether nothing was made from the label tables: there are archives, complete or not, and records at most."""
     archives = tuple(archive.local_name for archive in ARCHIVES)
-    index = {path.name for path in (paths.build_record, paths.tables, paths.manifests, paths.locks)}
+    index = {
+        path.name for path in (paths.build_record, paths.tables, paths.manifests, paths.locks, paths.extracted_ahead)
+    }
     return (
         not paths.bounding_boxes.exists()
         and all(name.startswith(archives) for name in set(os.listdir(paths.dataset)) - {paths.index_folder.name})
@@ -319,6 +321,6 @@ def is_remembered(archive: Path, record: ArchiveRecord | None) -> bool:
     """Tell whether an archive is the file that was verified, by size and time."""
     try:
         status = archive.stat()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
     return record is not None and (record.size, record.mtime_ns) == (status.st_size, status.st_mtime_ns)

@@ -110,7 +110,9 @@ def _dataset_names(paths: DataSetPaths) -> set[str]:
 
 
 def _index_folder_names(paths: DataSetPaths) -> set[str]:
-    return {path.name for path in (paths.manifests, paths.build_record, paths.tables, paths.locks)}
+    return {
+        path.name for path in (paths.manifests, paths.build_record, paths.tables, paths.locks, paths.extracted_ahead)
+    }
 
 
 def _index_names(paths: DataSetPaths, shard_counts: Mapping[str, int] | None) -> IsKnown:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from luigi_ilsvrc.dataset.archives import Archive
 from luigi_ilsvrc.dataset.splits import TRAIN, VALIDATION
+from luigi_ilsvrc.storage.temporary import partial_path
 
 _CLASS_FOLDERS = {TRAIN: "training_images", VALIDATION: "validation_images"}
 
@@ -57,6 +58,11 @@ class DataSetPaths:
     def index_folder(self) -> Path:
         """What is made for speed: indexes, plans and manifests."""
         return self.dataset / "index"
+
+    @cached_property
+    def extracted_ahead(self) -> Path:
+        """Class folders of training images whose archive is not verified yet; see `ahead`."""
+        return partial_path(self.index_folder / "extracted_ahead")
 
     def index(self, split: str, suffix: str = "") -> Path:
         """Return the index of a split's images; `suffix` is that of the layout they are in."""

@@ -31,7 +31,7 @@ from luigi_ilsvrc.layouts.tar import (
     members_of_gzip,
 )
 from luigi_ilsvrc.progress import BYTES, Progress, no_progress
-from luigi_ilsvrc.storage import disk
+from luigi_ilsvrc.storage import disk, disk_advice
 
 _MAX_ANNOTATIONS = 1_281_167
 """One for each training image; ILSVRC2012 has 544,546."""
@@ -106,16 +106,45 @@ def _train_images(
     locations: list[ImageLocation] = []
     found: set[str] = set()
     for member in members(tar):
-        synset = match_name(_TRAIN_TAR, member.name, f"{archive}", "<synset>.tar")
-        _check_synset(synset, synsets, found, str(archive))
-        where, end = f"{archive}, {member.name}", member.offset + member.size
-        images = members(InnerTar(tar, end, where))
-        locations += check_train_images(
-            [ImageLocation(image.name, synset, archive.name, image.offset, image.size) for image in images], where
-        )
-        passed(end)
+        synset = _synset_of(member, archive, synsets, found)
+        locations += _images_of(tar, member, archive, synset)
+        passed(member.offset + member.size)
     _check_all_found(found, synsets, str(archive))
     return locations
+
+
+def _synset_of(member: Member, archive: Path, synsets: Collection[str], found: set[str]) -> str:
+    """Return the synset of a member of the training archive, and add it to those that were found."""
+    synset = match_name(_TRAIN_TAR, member.name, f"{archive}", "<synset>.tar")
+    _check_synset(synset, synsets, found, str(archive))
+    return synset
+
+
+def _images_of(tar: TarStream, member: Member, archive: Path, synset: str) -> list[ImageLocation]:
+    where = f"{archive}, {member.name}"
+    images = members(InnerTar(tar, member.offset + member.size, where))
+    return check_train_images(
+        [ImageLocation(image.name, synset, archive.name, image.offset, image.size) for image in images], where
+    )
+
+
+def train_synsets(archive: Path, synsets: Sequence[str]) -> Iterator[tuple[str, list[ImageLocation]]]:
+    """Yield the synsets of the training archive, in its order, and where their images lie.
+
+    All of a synset is read from the disk when it is looked for, as whoever asks will read it.
+
+    Raises
+    ------
+    ArchiveError
+        As `index_train`, but for synsets that are missing.
+    """
+    found: set[str] = set()
+    with disk.reading(archive), archive.open("rb") as file:
+        tar = SeekableTar(file.fileno(), 0, os.fstat(file.fileno()).st_size, str(archive))
+        for member in members(tar):
+            synset = _synset_of(member, archive, synsets, found)
+            disk_advice.soon(file.fileno(), member.offset, member.size)
+            yield synset, _images_of(tar, member, archive, synset)
 
 
 def _check_synset(synset: str, synsets: Collection[str], found: set[str], where: str) -> None:

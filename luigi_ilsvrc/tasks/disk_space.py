@@ -4,9 +4,11 @@ import os
 from collections.abc import Collection
 from pathlib import Path
 
+from luigi_ilsvrc.ahead import extracted_synsets
 from luigi_ilsvrc.dataset.splits import SPLITS, VALIDATION
 from luigi_ilsvrc.layouts.counts import ANNOTATIONS, IMAGES
-from luigi_ilsvrc.tasks.extraction import ExtractBoundingBoxes, SortValidation, TrainImages
+from luigi_ilsvrc.tasks.downloads import DownloadTrain
+from luigi_ilsvrc.tasks.extraction import ExtractBoundingBoxes, SortValidation
 from luigi_ilsvrc.tasks.indexing import INDEX_TASKS
 from luigi_ilsvrc.tasks.shards import AllShards, FormatsTask
 
@@ -52,15 +54,21 @@ def inodes_needed(build: FormatsTask) -> dict[Path, int]:
 def _share_of_folders(build: FormatsTask, split: str) -> float:
     if split == VALIDATION:
         return 0.0 if build.clone(SortValidation).complete() else 1.0
-    synsets = [task.synset for task in build.clone(TrainImages).requires()]
-    return _missing_share(synsets, build.paths.class_folders(split))
+    synsets = build.tables.synsets()
+    download = build.clone(DownloadTrain)
+    archive = download.unverified_file() or Path(download.output().path)
+    ahead = extracted_synsets(build.paths.extracted_ahead, archive)
+    return _missing_share(synsets, _names_in(build.paths.class_folders(split)) | ahead)
 
 
 def _share_of_shards(shards: AllShards, split: str, folder: Path) -> float:
     names = [os.path.basename(shard.output().path) for shard in shards.requires() if shard.split == split]
-    return _missing_share(names, folder)
+    return _missing_share(names, _names_in(folder))
 
 
-def _missing_share(names: Collection[str], folder: Path) -> float:
-    present = set(os.listdir(folder)) if folder.is_dir() else set()
-    return len(set(names) - present) / len(names)
+def _names_in(folder: Path) -> set[str]:
+    return set(os.listdir(folder)) if folder.is_dir() else set()
+
+
+def _missing_share(names: Collection[str], present: Collection[str]) -> float:
+    return len(set(names) - set(present)) / len(names)

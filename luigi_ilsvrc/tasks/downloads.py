@@ -3,12 +3,14 @@
 import logging
 import os
 from configparser import InterpolationError
+from contextlib import suppress
 from pathlib import Path
 from typing import ClassVar
 
 import luigi
 from luigi.parameter import ParameterVisibility
 
+from luigi_ilsvrc import ahead
 from luigi_ilsvrc.build_record import (
     ArchiveRecord,
     BuildRecord,
@@ -115,10 +117,19 @@ class DownloadTask(BuildTask):
                 return os.path.getsize(path)
         return self.archive.size if self.origin == SOURCE else None
 
+    def unverified_file(self) -> Path | None:
+        """Return the archive if it is there and not verified yet: put there, or in the source and to be linked."""
+        path = Path(self.output().path)
+        if self.complete():
+            return None
+        if path.exists():
+            return path
+        return Path(self._local_path) if os.path.isfile(self._local_path) and self._may_be_linked(path) else None
+
     def size_to_come(self) -> int:
         """Return how many bytes the archive will take on the disk, at least, beyond those it has there."""
         path = Path(self.output().path)
-        if path.exists() or (os.path.isfile(self._local_path) and self._may_be_linked(path)):
+        if path.exists() or self.unverified_file() is not None:
             return 0
         return max((self.size() or 0) - allocated_bytes(path), 0)
 
@@ -261,6 +272,17 @@ class DownloadTrain(ImageDownload):
     split = TRAIN
     archive = TRAIN_ARCHIVE
     priority = 100
+
+    def run(self) -> None:
+        """Download, link or verify the archive; if it is not the right one, remove what was extracted from it."""
+        archive = self.unverified_file()
+        try:
+            super().run()
+        except BuildError:
+            if archive is not None:
+                with suppress(OSError):
+                    ahead.refuse(self.paths.extracted_ahead, archive)
+            raise
 
 
 class DownloadValidation(ImageDownload):

@@ -1,24 +1,61 @@
 """Images and annotations, extracted into class folders."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import luigi
 
+from luigi_ilsvrc.ahead import extract_ahead, is_refused, take_synset
 from luigi_ilsvrc.dataset.splits import TRAIN, VALIDATION
+from luigi_ilsvrc.errors import BuildError
 from luigi_ilsvrc.extract import extract_annotations, extract_sorted, extract_synset
 from luigi_ilsvrc.layouts.index import index_file, read_index, read_whole_index
 from luigi_ilsvrc.layouts.reader import ImageReader
 from luigi_ilsvrc.layouts.table import Layout, layout_of_annotations
 from luigi_ilsvrc.progress import Progress
 from luigi_ilsvrc.storage.manifest import Files
-from luigi_ilsvrc.tasks.base import BuildWrapperTask
-from luigi_ilsvrc.tasks.downloads import DownloadBoundingBoxes
+from luigi_ilsvrc.tasks.base import BuildTask, BuildWrapperTask
+from luigi_ilsvrc.tasks.downloads import DownloadBoundingBoxes, DownloadTrain
 from luigi_ilsvrc.tasks.indexing import IndexTrain, IndexValidation, archive_if_needed
 from luigi_ilsvrc.tasks.luigi_support import resources
 from luigi_ilsvrc.tasks.luigi_support.targets import AtomicFolderTarget
+from luigi_ilsvrc.tasks.luigi_support.task_progress import TaskProgress
 from luigi_ilsvrc.tasks.outputs import DataSetTask
 from luigi_ilsvrc.tasks.parameters import ParameterError, SynsetParameter
+
+
+class ExtractTrainAhead(BuildTask):
+    """Extracts training images as long as their archive is being verified; see `ahead`.
+
+    Nothing depends on what it has done: `ExtractTrainPerSynset` takes what it finds.
+    """
+
+    priority = 95
+    resource = resources.EXTRACT
+
+    def complete(self) -> bool:
+        """Tell whether there is nothing to gain: the archive is verified, or wrong, or not there."""
+        return self._archive() is None
+
+    def _archive(self) -> Path | None:
+        index = self.clone(IndexTrain)
+        if index.output().exists() or not index.layout.IS_DOWNLOADED:
+            return None
+        archive = self.clone(DownloadTrain).unverified_file()
+        return None if archive is None or is_refused(self.paths.extracted_ahead, archive) else archive
+
+    def run(self) -> None:
+        """Extract until the archive is verified. What cannot be read or written is left to the tasks that have to."""
+        self.begin_build()
+        archive, ahead = self._archive(), self.paths.extracted_ahead
+        if archive is None or ahead.is_symlink():
+            return
+        with suppress(BuildError, OSError):
+            extract_ahead(archive, self.tables.synsets(), ahead, self._is_over, TaskProgress(self))
+
+    def _is_over(self, synset: str) -> bool:
+        return self.complete() or self.clone(ExtractTrainPerSynset, synset=synset).output().exists()
 
 
 class ExtractTrainPerSynset(DataSetTask):
@@ -52,8 +89,11 @@ class ExtractTrainPerSynset(DataSetTask):
         return [(self.clone(IndexTrain), (index_file(self.synset),))]
 
     def make(self, path: Path, progress: Progress) -> Files:
-        """Copy the synset's images out of the archive."""
+        """Copy the synset's images out of the archive, or take those that were extracted ahead."""
         images = read_index(Path(self.clone(IndexTrain).output().path), self.synset)
+        archive, ahead = Path(self.clone(DownloadTrain).output().path), self.paths.extracted_ahead
+        if archive.exists() and (taken := take_synset(ahead, self.synset, archive, images, path)) is not None:
+            return taken
         with ImageReader(self.paths.dataset, self.paths.class_folders(TRAIN)) as reader:
             return extract_synset(reader, images, path, progress)
 
@@ -61,9 +101,18 @@ class ExtractTrainPerSynset(DataSetTask):
 class TrainImages(BuildWrapperTask):
     """All training images, in class folders."""
 
-    def requires(self) -> list[ExtractTrainPerSynset]:
-        """Require the images of each synset of the table."""
+    def requires(self) -> list[luigi.Task]:
+        """Require the images of each synset of the table; and until the archive is verified, what can be made ahead."""
+        ahead = self.clone(ExtractTrainAhead)
+        return [*self.synset_tasks(), *([] if ahead.complete() else [ahead])]
+
+    def synset_tasks(self) -> list[ExtractTrainPerSynset]:
+        """Return the tasks that extract the images of the synsets of the table."""
         return [self.clone(ExtractTrainPerSynset, synset=synset) for synset in self.tables.synsets()]
+
+    def output(self) -> list[AtomicFolderTarget]:
+        """Return the class folders, in the order of the table."""
+        return [task.output() for task in self.synset_tasks()]
 
 
 class SortValidation(DataSetTask):

@@ -19,11 +19,12 @@ def is_final(path: Path) -> bool:
     """Tell whether a path is that of an output.
 
     The state of a running download is written often, and only says what need not come again; locks and what a running
-    verification computes are no outputs.
+    verification computes are no outputs, and what is extracted ahead is none yet.
     """
     is_lock = path.parent.name == "locks"
     is_computed = "verification" in path.parts and path.parent.name != "verification"
-    return PARTIAL_SUFFIX not in path.name and not is_lock and not is_computed
+    is_ahead = f"extracted_ahead{PARTIAL_SUFFIX}" in path.parts
+    return not (PARTIAL_SUFFIX in path.name or is_lock or is_computed or is_ahead)
 
 
 def trace_luigi(directory: Path, *arguments: object) -> list[str]:

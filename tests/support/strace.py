@@ -96,7 +96,7 @@ def publications(calls: Iterable[Call], directory: Path, is_final: IsFinal) -> I
     for call in calls:
         if call.name in _PUBLISHES and len(call.strings) == 2:
             temporary, path = call.strings
-            if path.is_relative_to(directory) and is_final(path):
+            if path.is_relative_to(directory) and is_final(path) and not _is_below(path, directory, is_final):
                 yield Publication(call, temporary, path)
 
 
@@ -132,6 +132,11 @@ def _written(call: Call) -> list[Path]:
     return call.descriptors[:1] if call.name in _WRITES else []
 
 
+def _named(call: Call) -> list[Path]:
+    """Return the file that a call gives another name: it may have been written under the one before."""
+    return call.strings[1:2] if call.name in _PUBLISHES else []
+
+
 def _is_below(path: Path, directory: Path, is_final: IsFinal) -> bool:
     """Tell whether a file lies in a folder that is being made."""
     return any(not is_final(parent) for parent in path.parents if parent.is_relative_to(directory))
@@ -141,7 +146,7 @@ def _not_synced(calls: list[Call], publication: Publication) -> list[Path]:
     last: dict[Path, int] = {}
     for call in calls:
         if call.end < publication.call.begin:
-            for path in _written(call):
+            for path in _written(call) or _named(call):
                 if path.is_relative_to(publication.temporary):
                     last[path] = call.end
     return [path for path, end in last.items() if not _is_synced(calls, path, end, publication.call.begin)]

@@ -17,7 +17,7 @@ from tests.support.terminal import COLUMNS, lines_shown, run_in_terminal, shown_
 
 pytestmark = pytest.mark.slow
 
-TASKS = 29
+TASKS = 30
 """Of a build of the tests' miniature."""
 
 LEVELS = ("INFO: ", "WARNING: ", "ERROR: ")
