@@ -5,7 +5,7 @@ with: 615,299 boxes out of 544,546 files.
 """
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from luigi_ilsvrc.errors import BuildError
@@ -59,18 +59,16 @@ def parse_annotation(xml: bytes, synset: str, synsets: Collection[str]) -> list[
         Saying why the annotation is malformed.
     """
     root = _parse_xml(xml)
-    width, height = _pixels(root, "size/width"), _pixels(root, "size/height")
+    size = _texts(root.iterchildren("size"))
+    width, height = _pixels(size, "size/width"), _pixels(size, "size/height")
     if width <= 0 or height <= 0:
         raise ValueError(f"its size is {width} x {height}")
-    objects = root.findall("object")
-    others = [name != synset and name in synsets for name in (_text(item, "name") for item in objects)]
+    objects = list(root.iterchildren("object"))
+    others = [name != synset and name in synsets for name in map(_name, objects)]
     if others and others[0]:
         return []
-    boxes = [
-        _scale(item, width, height)
-        for item, other in zip(objects, others, strict=True)
-        if not other and item.find("bndbox") is not None
-    ]
+    places = [list(item.iterchildren("bndbox")) for item, other in zip(objects, others, strict=True) if not other]
+    boxes = [_scale(_texts(place), width, height) for place in places if place]
     return [box for box in boxes if _is_wide(box.xmin, box.xmax) and _is_wide(box.ymin, box.ymax)]
 
 
@@ -100,12 +98,25 @@ def _parse_xml(xml: bytes) -> "etree._Element":
     return root
 
 
-def _text(element: "etree._Element", path: str) -> str:
-    return (element.findtext(path) or "").strip()
+def _texts(elements: "Iterable[etree._Element]") -> dict[str, str]:
+    """Return the text of each first child of a name, of all elements together.
+
+    A path as ``findtext`` takes it gives the same, in five times the time.
+    """
+    texts: dict[str, str] = {}
+    for element in elements:
+        for child in element:
+            texts.setdefault(child.tag, child.text or "")
+    return texts
 
 
-def _pixels(element: "etree._Element", path: str) -> int:
-    text, name = _text(element, path), path.rpartition("/")[2]
+def _name(item: "etree._Element") -> str:
+    return next((child.text or "" for child in item.iterchildren("name")), "").strip()
+
+
+def _pixels(texts: Mapping[str, str], path: str) -> int:
+    name = path.rpartition("/")[2]
+    text = texts.get(name, "").strip()
     # float() alone would accept "1_0", digits of other scripts, "inf" and "nan".
     if len(text) > _MAX_NUMBER_LENGTH or not _NUMBER.fullmatch(text):
         raise ValueError(f"<{name}> is {text[:_MAX_QUOTED]!r}, not a number" if text else f"no <{path}>")
@@ -115,9 +126,9 @@ def _pixels(element: "etree._Element", path: str) -> int:
         raise ValueError(f"<{name}> is {text!r}: too large") from error
 
 
-def _scale(item: "etree._Element", width: int, height: int) -> Box:
-    xs = sorted(_clamp(_pixels(item, f"bndbox/{edge}") / width) for edge in ("xmin", "xmax"))
-    ys = sorted(_clamp(_pixels(item, f"bndbox/{edge}") / height) for edge in ("ymin", "ymax"))
+def _scale(place: Mapping[str, str], width: int, height: int) -> Box:
+    xs = sorted(_clamp(_pixels(place, f"bndbox/{edge}") / width) for edge in ("xmin", "xmax"))
+    ys = sorted(_clamp(_pixels(place, f"bndbox/{edge}") / height) for edge in ("ymin", "ymax"))
     return Box(xs[0], ys[0], xs[1], ys[1])
 
 
