@@ -1,16 +1,20 @@
 """Training images that are extracted while their archive is still being verified.
 
 To compute the MD5 sum of the archive takes one core some minutes, in which nothing that is made from it may be
-published. Meanwhile its class folders are made in a folder of their own, each with a manifest that says which file it
-was made from. If the archive turns out to be right, their files are moved to where they belong, which takes a tenth of
-the time to extract them; if not, they are removed, and a file in the place of their folder says of which archive.
+published. Meanwhile its class folders are made in a folder of the running command, each with a manifest that says which
+file it was made from. If the archive turns out to be right, their files are moved to where they belong, which takes a
+tenth of the time to extract them. If not, they are removed, and a file in the place of the folder keeps it from being
+made again.
 
-They are written to the disk (fsync) when they are published, and not before. So they are of use only on the host that
-has made them, and only until it is started anew.
+Only the command that has made them uses them: its folder has a temporary name, and is removed like all that processes
+leave which have ended.
 """
 
+import os
 import shutil
+import stat
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -20,30 +24,34 @@ from luigi_ilsvrc.layouts.index import ImageLocation
 from luigi_ilsvrc.layouts.official import train_synsets
 from luigi_ilsvrc.layouts.reader import ImageReader
 from luigi_ilsvrc.progress import Progress
-from luigi_ilsvrc.storage.manifest import Files, Manifest, ManifestError, read_manifest, serialize_manifest
-from luigi_ilsvrc.storage.publish import make_folder
-from luigi_ilsvrc.storage.temporary import temporary_path, this_host
+from luigi_ilsvrc.storage.manifest import Entry, Files, Manifest, ManifestError, read_manifest, serialize_manifest
+from luigi_ilsvrc.storage.publish import make_folder, sync_folder_contents
+from luigi_ilsvrc.storage.temporary import temporary_path
 
 _MANIFEST = "manifest.csv"
 """In the folder of a synset, so that both are there or none."""
 
-_ATTEMPTS = 10
+
+_folders: dict[Path, Path] = {}
 
 
-def file_state(archive: Path) -> str:
-    """Return what changes if a file is written or replaced: its number, size and time. Raises OSError."""
-    status = archive.stat()
-    return f"{status.st_dev}-{status.st_ino}-{status.st_size}-{status.st_mtime_ns}"
+def folder_of_command(path: Path) -> Path:
+    """Return the temporary name of `path` for this process, and for those that it forks after the first call."""
+    return _folders.setdefault(path, temporary_path(path))
 
 
 def _inputs(archive: Path) -> dict[str, str]:
-    return {TRAIN_ARCHIVE.local_name: file_state(archive), "host": this_host()}
+    status = archive.stat()
+    state = f"{status.st_dev}-{status.st_ino}-{status.st_size}-{status.st_mtime_ns}"
+    return {TRAIN_ARCHIVE.local_name: state}
 
 
 def extract_ahead(
     archive: Path, synsets: Sequence[str], ahead: Path, is_over: Callable[[str], bool], progress: Progress
 ) -> None:
     """Extract synset by synset, in the order of the archive; progress counts synsets.
+
+    While one is extracted, the one before is written to the disk; then it gets its name.
 
     Parameters
     ----------
@@ -63,54 +71,43 @@ def extract_ahead(
     ArchiveError
         If the archive is damaged or not the official one.
     OSError
-        If something cannot be read or written; also if `discard` or `refuse` is called meanwhile.
+        If something cannot be read or written; also if `refuse` was called, before or meanwhile.
     """
     inputs = _inputs(archive)
-    if not ahead.is_dir():
-        # That of another file.
-        discard(ahead)
     make_folder(ahead)
-    with ImageReader(archive.parent, ahead) as reader:
+    with ImageReader(archive.parent, ahead) as reader, _publisher() as publish:
         for done, (synset, images) in enumerate(train_synsets(archive, synsets), start=1):
             if is_over(synset):
                 return
-            if read_ahead(ahead / synset, archive) is None:
-                discard(ahead / synset)
-                with _new_folder(ahead / synset) as folder:
-                    files = extract_synset(reader, images, folder)
-                    (folder / _MANIFEST).write_bytes(serialize_manifest(Manifest(files, inputs)))
+            folder = temporary_path(ahead / synset)
+            # Its parent is not made: if that is gone, the archive was refused.
+            folder.mkdir()
+            files = extract_synset(reader, images, folder)
+            (folder / _MANIFEST).write_bytes(serialize_manifest(Manifest(files, inputs)))
+            publish(folder, ahead / synset)
             progress("extracting", done, len(synsets), "synsets")
 
 
 @contextmanager
-def _new_folder(path: Path) -> Iterator[Path]:
-    """Yield a folder that becomes `path`, unless another process has made that meanwhile; it need not be on the disk.
+def _publisher() -> Iterator[Callable[[Path, Path], None]]:
+    """Yield what lets a thread write a folder to the disk and give it its name, when it has done so with the last."""
+    last: Future[None] | None = None
 
-    Its parent is not made: if that is gone, the archive was refused.
-    """
-    folder = temporary_path(path)
-    folder.mkdir()
-    try:
-        yield folder
-        with suppress(FileExistsError):
-            folder.rename(path)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    def publish(folder: Path, path: Path) -> None:
+        nonlocal last
+        if last is not None:
+            last.result()
+        last = thread.submit(_sync_and_rename, folder, path)
 
-
-def read_ahead(folder: Path, archive: Path) -> Files | None:
-    """Return the entries of what was extracted of a synset; None if it was not, or from another file."""
-    try:
-        manifest = read_manifest(folder / _MANIFEST)
-    except ManifestError:
-        return None
-    return manifest.files if manifest.inputs == _inputs(archive) else None
+    with ThreadPoolExecutor(1, "extract-ahead") as thread:
+        yield publish
+    if last is not None:
+        last.result()
 
 
-def extracted_synsets(ahead: Path, archive: Path) -> set[str]:
-    """Return the synsets that were extracted from this file."""
-    folders = ahead.iterdir() if archive.exists() and ahead.is_dir() and not ahead.is_symlink() else ()
-    return {folder.name for folder in folders if read_ahead(folder, archive) is not None}
+def _sync_and_rename(folder: Path, path: Path) -> None:
+    sync_folder_contents(folder)
+    folder.rename(path)
 
 
 def take_synset(ahead: Path, synset: str, archive: Path, images: Sequence[ImageLocation], folder: Path) -> Files | None:
@@ -126,58 +123,74 @@ def take_synset(ahead: Path, synset: str, archive: Path, images: Sequence[ImageL
     OSError
         If the file system fails.
     """
-    taken = temporary_path(ahead / synset)
-    if ahead.is_symlink() or not _rename(ahead / synset, taken):
-        return None
-    files = read_ahead(taken, archive)
-    is_whole = files is not None and {name: entry.size for name, entry in files.items()} == {
-        image.name: image.size for image in images
+    extracted = ahead / synset
+    files = _read_entries(extracted, archive)
+    is_whole = bool(files) and {name: entry.size for name, entry in files.items()} == {
+        it.name: it.size for it in images
     }
+    if not is_whole or not all(_move(extracted / name, folder / name, entry) for name, entry in files.items()):
+        for path in folder.iterdir():
+            path.unlink()
+        return None
+    with suppress(OSError):
+        (extracted / _MANIFEST).unlink()
+        extracted.rmdir()
+        ahead.rmdir()
+    return files
+
+
+def _read_entries(extracted: Path, archive: Path) -> Files:
+    """Return the entries of what was extracted of a synset; none if it was not, or from another file."""
     try:
-        if not is_whole or not all(_rename(taken / image.name, folder / image.name) for image in images):
-            for path in folder.iterdir():
-                path.unlink()
-            return None
-        return files
-    finally:
-        shutil.rmtree(taken, ignore_errors=True)
-        with suppress(OSError):
-            ahead.rmdir()
+        manifest = read_manifest(extracted / _MANIFEST)
+    except ManifestError:
+        return {}
+    return manifest.files if manifest.inputs == _inputs(archive) else {}
 
 
-def discard(path: Path) -> None:
-    """Remove what was extracted, of a synset or all; who extracts all at this moment ends with an error."""
-    gone = temporary_path(path)
-    if _rename(path, gone):
-        if gone.is_dir() and not gone.is_symlink():
-            shutil.rmtree(gone, ignore_errors=True)
-        else:
-            gone.unlink()
-
-
-def refuse(ahead: Path, archive: Path) -> None:
-    """Remove all that was extracted, and write down that nothing is to be extracted from this file. Raises OSError."""
-    refusal = temporary_path(ahead)
-    refusal.write_text(file_state(archive))
+def _move(path: Path, other: Path, entry: Entry) -> bool:
+    """Move a file to another folder, if it is a whole one, and tell whether that was done."""
     try:
-        for _ in range(_ATTEMPTS):
-            discard(ahead)
-            with suppress(IsADirectoryError):
-                refusal.rename(ahead)
-                return
-    finally:
-        refusal.unlink(missing_ok=True)
-
-
-def is_refused(ahead: Path, archive: Path) -> bool:
-    """Tell whether `refuse` was called for this file."""
-    return ahead.is_file() and not ahead.is_symlink() and ahead.read_text() == file_state(archive)
-
-
-def _rename(path: Path, other: Path) -> bool:
-    """Rename, and tell whether it was there: of several processes that take it, one does."""
-    try:
+        status = os.lstat(path)
+        if not stat.S_ISREG(status.st_mode) or status.st_size != entry.size:
+            return False
         path.rename(other)
-    except (FileNotFoundError, NotADirectoryError):
+    except OSError:
+        # It is gone; or the class folders have a quota or a disk of their own.
         return False
     return True
+
+
+def refuse(path: Path) -> None:
+    """Remove all that this command has extracted; if it extracts at this moment, or wants to, that ends with an error.
+
+    Does nothing if the command has not asked for its `folder_of_command`. Raises OSError.
+    """
+    ahead = _folders.get(path)
+    if ahead is None:
+        return
+    gone = temporary_path(path)
+    with suppress(FileNotFoundError):
+        ahead.rename(gone)
+    try:
+        with suppress(FileNotFoundError):
+            ahead.touch()
+    finally:
+        _remove(gone)
+
+
+def is_refused(ahead: Path) -> bool:
+    """Tell whether `refuse` was called."""
+    return ahead.is_file()
+
+
+def discard(ahead: Path) -> None:
+    """Remove what this command has extracted and not used, or its refusal."""
+    _remove(ahead)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)

@@ -201,13 +201,12 @@ def _replace_record(paths: DataSetPaths, record: BuildRecord) -> None:
 def _is_unused(paths: DataSetPaths) -> bool:
     """Tell whether nothing was made from the label tables: there are archives, complete or not, and records at most."""
     archives = tuple(archive.local_name for archive in ARCHIVES)
-    index = {
-        path.name for path in (paths.build_record, paths.tables, paths.manifests, paths.locks, paths.extracted_ahead)
-    }
+    index = {path.name for path in (paths.build_record, paths.tables, paths.manifests, paths.locks)}
+    in_index = {name for name in os.listdir(paths.index_folder) if not name.startswith(paths.extracted_ahead.name)}
     return (
         not paths.bounding_boxes.exists()
         and all(name.startswith(archives) for name in set(os.listdir(paths.dataset)) - {paths.index_folder.name})
-        and set(os.listdir(paths.index_folder)) <= index
+        and in_index <= index
         and all(name.startswith(archives) for name in _names_in(paths.manifests))
         and not _names_in(paths.locks)
     )

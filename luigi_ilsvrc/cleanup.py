@@ -1,7 +1,6 @@
 """Removing what processes that died have left beside the outputs."""
 
 import logging
-import os
 import shutil
 import time
 from collections.abc import Iterator
@@ -30,8 +29,6 @@ def remove_abandoned(paths: DataSetPaths, max_age: float) -> None:
 def abandoned_outputs(paths: DataSetPaths, max_age: float) -> Iterator[Path]:
     """Yield the unfinished outputs that nobody is making any more, but for downloads that can be resumed; and locks.
 
-    And the images that were extracted ahead: who asks this has all class folders, or is going to make them anew.
-
     Parameters
     ----------
     paths : DataSetPaths
@@ -51,8 +48,6 @@ def abandoned_outputs(paths: DataSetPaths, max_age: float) -> Iterator[Path]:
                 is_removable = archive.exists() and _is_free(partial_path(archive))
             if is_removable:
                 yield path
-    if os.path.lexists(paths.extracted_ahead):
-        yield paths.extracted_ahead
     if paths.locks.is_dir() and not paths.locks.is_symlink():
         yield from (path for path in sorted(paths.locks.iterdir()) if _is_free(path))
 

@@ -1,5 +1,6 @@
 """Images that are extracted while their archive is verified: taken if they are of the verified file, and whole."""
 
+import errno
 import os
 import shutil
 from collections.abc import Callable
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from luigi_ilsvrc import ahead as module
-from luigi_ilsvrc.ahead import discard, extract_ahead, extracted_synsets, is_refused, refuse, take_synset
+from luigi_ilsvrc.ahead import discard, extract_ahead, folder_of_command, is_refused, refuse, take_synset
 from luigi_ilsvrc.layouts.index import ImageLocation
 from luigi_ilsvrc.layouts.official import index_train
 from luigi_ilsvrc.progress import no_progress
@@ -24,8 +25,13 @@ def archive(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def ahead(tmp_path: Path) -> Path:
+def place(tmp_path: Path) -> Path:
     return tmp_path / "index" / "extracted_ahead"
+
+
+@pytest.fixture
+def ahead(place: Path) -> Path:
+    return folder_of_command(place)
 
 
 def never(synset: str) -> bool:
@@ -52,12 +58,12 @@ def take(archive: Path, ahead: Path, folder: Path) -> set[str] | None:
 
 def test_what_was_extracted_is_taken_byte_for_byte(archive: Path, ahead: Path, tmp_path: Path) -> None:
     extract(archive, ahead)
-    assert extracted_synsets(ahead, archive) == set(SYNSETS)
+    assert set(os.listdir(ahead)) == set(SYNSETS)
     names = take(archive, ahead, tmp_path / "folder")
     assert names == {image.name for image in images_of(archive, SYNSETS[0])}
     expected = images_in(archive)
     assert all((tmp_path / "folder" / name).read_bytes() == expected[name] for name in names or ())
-    assert extracted_synsets(ahead, archive) == set(SYNSETS[1:])
+    assert set(os.listdir(ahead)) == set(SYNSETS[1:])
 
 
 def test_nothing_is_left_when_all_is_taken(archive: Path, ahead: Path, tmp_path: Path) -> None:
@@ -90,35 +96,48 @@ def test_nothing_is_taken_that_was_extracted_before_the_archive_changed(
     assert take(archive, ahead, tmp_path / "folder") is None
 
 
-def test_nothing_is_taken_that_was_extracted_before_the_host_was_started_anew(
-    archive: Path, ahead: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    extract(archive, ahead)
-    monkeypatch.setattr(module, "this_host", lambda: "another_start")
-    assert take(archive, ahead, tmp_path / "folder") is None
-
-
 def test_nothing_is_taken_of_a_synset_that_lacks_a_file(archive: Path, ahead: Path, tmp_path: Path) -> None:
     extract(archive, ahead)
     next((ahead / SYNSETS[0]).glob("*.JPEG")).unlink()
     assert take(archive, ahead, tmp_path / "folder") is None
 
 
-def test_nothing_is_taken_through_a_planted_link(archive: Path, ahead: Path, tmp_path: Path) -> None:
+def test_nothing_is_taken_of_a_synset_with_a_file_that_was_cut(archive: Path, ahead: Path, tmp_path: Path) -> None:
     extract(archive, ahead)
-    ahead.rename(tmp_path / "elsewhere")
-    ahead.symlink_to(tmp_path / "elsewhere")
+    os.truncate(next((ahead / SYNSETS[0]).glob("*.JPEG")), 1)
     assert take(archive, ahead, tmp_path / "folder") is None
-    assert len(list((tmp_path / "elsewhere" / SYNSETS[0]).glob("*.JPEG"))) == len(images_of(archive, SYNSETS[0]))
 
 
-def test_a_synset_that_was_not_finished_is_extracted_anew(archive: Path, ahead: Path, tmp_path: Path) -> None:
-    (ahead / SYNSETS[0]).mkdir(parents=True)
-    (ahead / SYNSETS[0] / images_of(archive, SYNSETS[0])[0].name).write_bytes(b"half")
-    assert take(archive, ahead, tmp_path / "folder") is None
-    (ahead / SYNSETS[0]).mkdir(parents=True)
+def test_nothing_is_taken_of_a_synset_with_a_link_in_it(archive: Path, ahead: Path, tmp_path: Path) -> None:
     extract(archive, ahead)
-    assert take(archive, ahead, tmp_path / "folder")
+    image = next((ahead / SYNSETS[0]).glob("*.JPEG"))
+    image.rename(tmp_path / "elsewhere")
+    image.symlink_to(tmp_path / "elsewhere")
+    assert take(archive, ahead, tmp_path / "folder") is None
+
+
+def test_images_that_cannot_be_moved_are_left_to_who_extracts_them(
+    archive: Path, ahead: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse_to_move(path: Path, target: Path) -> None:
+        raise OSError(errno.EXDEV, os.strerror(errno.EXDEV), str(path))
+
+    extract(archive, ahead)
+    monkeypatch.setattr(Path, "rename", refuse_to_move)
+    assert take(archive, ahead, tmp_path / "folder") is None
+
+
+def test_a_synset_has_its_name_when_it_is_on_the_disk(
+    archive: Path, ahead: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(folder: Path) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO), str(folder))
+
+    monkeypatch.setattr(module, "sync_folder_contents", fail)
+    with pytest.raises(OSError) as raised:
+        extract(archive, ahead)
+    assert raised.value.errno == errno.EIO
+    assert [name for name in os.listdir(ahead) if name in SYNSETS] == []
 
 
 def test_it_ends_when_it_is_over(archive: Path, ahead: Path) -> None:
@@ -129,29 +148,25 @@ def test_it_ends_when_it_is_over(archive: Path, ahead: Path) -> None:
         return len(asked) == 2
 
     extract(archive, ahead, is_second)
-    assert extracted_synsets(ahead, archive) == {asked[0]}
+    assert os.listdir(ahead) == [asked[0]]
 
 
-def test_what_is_discarded_while_it_is_extracted_is_not_begun_again(archive: Path, ahead: Path) -> None:
-    def discard_all(synset: str) -> bool:
-        discard(ahead)
-        return False
-
-    with pytest.raises(FileNotFoundError):
-        extract(archive, ahead, discard_all)
-    assert os.listdir(ahead.parent) == []
-
-
-def test_of_a_refused_archive_nothing_is_left_and_it_is_known_until_it_changes(archive: Path, ahead: Path) -> None:
+def test_what_is_refused_while_it_is_extracted_is_removed_and_not_begun_again(
+    archive: Path, place: Path, ahead: Path
+) -> None:
     def refuse_it(synset: str) -> bool:
-        refuse(ahead, archive)
+        refuse(place)
         return False
 
-    with pytest.raises(OSError):
-        extract(archive, ahead, refuse_it)
-    assert os.listdir(ahead.parent) == [ahead.name]
-    assert is_refused(ahead, archive)
-    os.utime(archive, (1, 1))
-    assert not is_refused(ahead, archive)
-    extract(archive, ahead)
-    assert extracted_synsets(ahead, archive) == set(SYNSETS)
+    for _ in range(2):
+        with pytest.raises(OSError):
+            extract(archive, ahead, refuse_it)
+        assert os.listdir(ahead.parent) == [ahead.name]
+        assert is_refused(ahead)
+    discard(ahead)
+    assert not is_refused(ahead)
+
+
+def test_a_command_that_extracts_nothing_leaves_no_refusal(place: Path) -> None:
+    refuse(place)
+    assert not place.parent.exists()

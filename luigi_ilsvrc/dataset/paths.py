@@ -6,7 +6,6 @@ from pathlib import Path
 
 from luigi_ilsvrc.dataset.archives import Archive
 from luigi_ilsvrc.dataset.splits import TRAIN, VALIDATION
-from luigi_ilsvrc.storage.temporary import partial_path
 
 _CLASS_FOLDERS = {TRAIN: "training_images", VALIDATION: "validation_images"}
 
@@ -61,8 +60,11 @@ class DataSetPaths:
 
     @cached_property
     def extracted_ahead(self) -> Path:
-        """Class folders of training images whose archive is not verified yet; see `ahead`."""
-        return partial_path(self.index_folder / "extracted_ahead")
+        """Class folders of training images whose archive is not verified yet; each command has a temporary name of it.
+
+        See `ahead`.
+        """
+        return self.index_folder / "extracted_ahead"
 
     def index(self, split: str, suffix: str = "") -> Path:
         """Return the index of a split's images; `suffix` is that of the layout they are in."""

@@ -79,7 +79,7 @@ class HashedTar:
         self._start += len(self._chunk)
         self._at = 0
         self._buffers = self._buffers[::-1]
-        self._chunk = self._buffers[0][: self._file.readinto(self._buffers[0])]
+        self._chunk = self._buffers[0][: self._read_into(self._buffers[0])]
         if self._hashing is not None:
             self._hashing.result()
         if not self._chunk:
@@ -90,14 +90,17 @@ class HashedTar:
             self._progress(self._stage, self._start, self._size, BYTES)
         return True
 
+    def _read_into(self, buffer: memoryview) -> int:
+        try:
+            return self._file.readinto(buffer)
+        except OSError as error:
+            error.filename = self._file.name
+            raise
+
 
 @contextmanager
 def open_hashed(path: Path, stage: str, progress: Progress) -> Iterator[HashedTar]:
     """Open a file as a `HashedTar`. Raises OSError, which names it."""
     with ThreadPoolExecutor(1, "md5") as thread, FileIO(str(path)) as file:
         disk_advice.from_start_to_end(file.fileno())
-        try:
-            yield HashedTar(file, path.stat().st_size, stage, progress, thread)
-        except OSError as error:
-            error.filename = error.filename or str(path)
-            raise
+        yield HashedTar(file, path.stat().st_size, stage, progress, thread)

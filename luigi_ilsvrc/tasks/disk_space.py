@@ -4,10 +4,8 @@ import os
 from collections.abc import Collection
 from pathlib import Path
 
-from luigi_ilsvrc.ahead import extracted_synsets
 from luigi_ilsvrc.dataset.splits import SPLITS, VALIDATION
 from luigi_ilsvrc.layouts.counts import ANNOTATIONS, IMAGES
-from luigi_ilsvrc.tasks.downloads import DownloadTrain
 from luigi_ilsvrc.tasks.extraction import ExtractBoundingBoxes, SortValidation
 from luigi_ilsvrc.tasks.indexing import INDEX_TASKS
 from luigi_ilsvrc.tasks.shards import AllShards, FormatsTask
@@ -54,11 +52,7 @@ def inodes_needed(build: FormatsTask) -> dict[Path, int]:
 def _share_of_folders(build: FormatsTask, split: str) -> float:
     if split == VALIDATION:
         return 0.0 if build.clone(SortValidation).complete() else 1.0
-    synsets = build.tables.synsets()
-    download = build.clone(DownloadTrain)
-    archive = download.unverified_file() or Path(download.output().path)
-    ahead = extracted_synsets(build.paths.extracted_ahead, archive)
-    return _missing_share(synsets, _names_in(build.paths.class_folders(split)) | ahead)
+    return _missing_share(build.tables.synsets(), _names_in(build.paths.class_folders(split)))
 
 
 def _share_of_shards(shards: AllShards, split: str, folder: Path) -> float:

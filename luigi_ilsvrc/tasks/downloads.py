@@ -35,6 +35,7 @@ from luigi_ilsvrc.download.credentials import (
     find_credentials,
 )
 from luigi_ilsvrc.download.download import download
+from luigi_ilsvrc.download.linking import can_link
 from luigi_ilsvrc.download.partial_file import allocated_bytes
 from luigi_ilsvrc.errors import BuildError
 from luigi_ilsvrc.layouts import official
@@ -126,6 +127,11 @@ class DownloadTask(BuildTask):
             return path
         return Path(self._local_path) if os.path.isfile(self._local_path) and self._may_be_linked(path) else None
 
+    def can_take(self, file: Path) -> bool:
+        """Try whether an `unverified_file` will be the archive itself, and not a copy."""
+        path = Path(self.output().path)
+        return file == path or can_link(file.resolve(), path)
+
     def size_to_come(self) -> int:
         """Return how many bytes the archive will take on the disk, at least, beyond those it has there."""
         path = Path(self.output().path)
@@ -156,6 +162,7 @@ class DownloadTask(BuildTask):
         if self.complete():
             return
         path = Path(self.output().path)
+        self.forget()
         try:
             expected = self._expected_md5(self.begin_build())
             progress = TaskProgress(self)
@@ -181,6 +188,9 @@ class DownloadTask(BuildTask):
             md5_of=self.md5_of,
         )
         return expected.lower() if expected else self.md5_of(path, progress)
+
+    def forget(self) -> None:
+        """Forget what an earlier run has found in the archive."""
 
     def md5_of(self, path: Path, progress: Progress) -> str:
         """Read the archive once, and return its MD5 sum. Raises OSError."""
@@ -260,6 +270,10 @@ class ImageDownload(DownloadTask):
     # Without a type here: the plugin of mypy would take it for a parameter.
     found = None
 
+    def forget(self) -> None:
+        """Forget the images."""
+        self.found = None
+
     def md5_of(self, path: Path, progress: Progress) -> str:
         """Read the archive once, and return its MD5 sum; find the images meanwhile."""
         md5, self.found = official.read_whole(path, self.split, self.tables, progress)
@@ -275,13 +289,11 @@ class DownloadTrain(ImageDownload):
 
     def run(self) -> None:
         """Download, link or verify the archive; if it is not the right one, remove what was extracted from it."""
-        archive = self.unverified_file()
         try:
             super().run()
         except BuildError:
-            if archive is not None:
-                with suppress(OSError):
-                    ahead.refuse(self.paths.extracted_ahead, archive)
+            with suppress(OSError):
+                ahead.refuse(self.paths.extracted_ahead)
             raise
 
 

@@ -1,12 +1,13 @@
 """Images and annotations, extracted into class folders."""
 
+import os
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import luigi
 
-from luigi_ilsvrc.ahead import extract_ahead, is_refused, take_synset
+from luigi_ilsvrc.ahead import discard, extract_ahead, folder_of_command, is_refused, take_synset
 from luigi_ilsvrc.dataset.splits import TRAIN, VALIDATION
 from luigi_ilsvrc.errors import BuildError
 from luigi_ilsvrc.extract import extract_annotations, extract_sorted, extract_synset
@@ -14,6 +15,7 @@ from luigi_ilsvrc.layouts.index import index_file, read_index, read_whole_index
 from luigi_ilsvrc.layouts.reader import ImageReader
 from luigi_ilsvrc.layouts.table import Layout, layout_of_annotations
 from luigi_ilsvrc.progress import Progress
+from luigi_ilsvrc.storage import disk
 from luigi_ilsvrc.storage.manifest import Files
 from luigi_ilsvrc.tasks.base import BuildTask, BuildWrapperTask
 from luigi_ilsvrc.tasks.downloads import DownloadBoundingBoxes, DownloadTrain
@@ -22,7 +24,7 @@ from luigi_ilsvrc.tasks.luigi_support import resources
 from luigi_ilsvrc.tasks.luigi_support.targets import AtomicFolderTarget
 from luigi_ilsvrc.tasks.luigi_support.task_progress import TaskProgress
 from luigi_ilsvrc.tasks.outputs import DataSetTask
-from luigi_ilsvrc.tasks.parameters import ParameterError, SynsetParameter
+from luigi_ilsvrc.tasks.parameters import RECORDED, ParameterError, SynsetParameter
 
 
 class ExtractTrainAhead(BuildTask):
@@ -33,29 +35,44 @@ class ExtractTrainAhead(BuildTask):
 
     priority = 95
     resource = resources.EXTRACT
+    worker_timeout = 0
+    """It may take as long as the verification of the archive."""
+
+    _has_ended = False
 
     def complete(self) -> bool:
-        """Tell whether there is nothing to gain: the archive is verified, or wrong, or not there."""
-        return self._archive() is None
+        """Tell whether there is nothing to gain: the archive is verified, or wrong, or not there; or it has run."""
+        return self._has_ended or self._archive() is None
+
+    @property
+    def ahead(self) -> Path:
+        """The folder of this command."""
+        return folder_of_command(self.paths.extracted_ahead)
 
     def _archive(self) -> Path | None:
         index = self.clone(IndexTrain)
-        if index.output().exists() or not index.layout.IS_DOWNLOADED:
+        if index.output().exists() or not index.layout.IS_DOWNLOADED or not self._is_on_one_disk():
             return None
         archive = self.clone(DownloadTrain).unverified_file()
-        return None if archive is None or is_refused(self.paths.extracted_ahead, archive) else archive
+        return None if archive is None or is_refused(self.ahead) else archive
+
+    def _is_on_one_disk(self) -> bool:
+        places = (self.paths.extracted_ahead, self.paths.class_folders(TRAIN))
+        return len({disk.nearest_folder(path).stat().st_dev for path in places}) == 1
 
     def run(self) -> None:
         """Extract until the archive is verified. What cannot be read or written is left to the tasks that have to."""
-        self.begin_build()
-        archive, ahead = self._archive(), self.paths.extracted_ahead
-        if archive is None or ahead.is_symlink():
-            return
-        with suppress(BuildError, OSError):
-            extract_ahead(archive, self.tables.synsets(), ahead, self._is_over, TaskProgress(self))
+        archive = self._archive()
+        # Who gets it from the scheduler belongs to another command.
+        if archive is not None and self.source != RECORDED:
+            with suppress(BuildError, OSError):
+                self.begin_build()
+                if self.clone(DownloadTrain).can_take(archive):
+                    extract_ahead(archive, self.tables.synsets(), self.ahead, self._is_over, TaskProgress(self))
+        self._has_ended = True
 
     def _is_over(self, synset: str) -> bool:
-        return self.complete() or self.clone(ExtractTrainPerSynset, synset=synset).output().exists()
+        return self._archive() is None or self.clone(ExtractTrainPerSynset, synset=synset).output().exists()
 
 
 class ExtractTrainPerSynset(DataSetTask):
@@ -91,7 +108,8 @@ class ExtractTrainPerSynset(DataSetTask):
     def make(self, path: Path, progress: Progress) -> Files:
         """Copy the synset's images out of the archive, or take those that were extracted ahead."""
         images = read_index(Path(self.clone(IndexTrain).output().path), self.synset)
-        archive, ahead = Path(self.clone(DownloadTrain).output().path), self.paths.extracted_ahead
+        archive = Path(self.clone(DownloadTrain).output().path)
+        ahead = folder_of_command(self.paths.extracted_ahead)
         if archive.exists() and (taken := take_synset(ahead, self.synset, archive, images, path)) is not None:
             return taken
         with ImageReader(self.paths.dataset, self.paths.class_folders(TRAIN)) as reader:
@@ -102,9 +120,13 @@ class TrainImages(BuildWrapperTask):
     """All training images, in class folders."""
 
     def requires(self) -> list[luigi.Task]:
-        """Require the images of each synset of the table; and until the archive is verified, what can be made ahead."""
+        """Require the images of each synset of the table; and what can be extracted until the archive is verified."""
         ahead = self.clone(ExtractTrainAhead)
-        return [*self.synset_tasks(), *([] if ahead.complete() else [ahead])]
+        return [*self.synset_tasks(), *([ahead] if self._lacks_synsets() and not ahead.complete() else [])]
+
+    def _lacks_synsets(self) -> bool:
+        folders = self.paths.class_folders(TRAIN)
+        return not folders.is_dir() or not set(os.listdir(folders)).issuperset(self.tables.synsets())
 
     def synset_tasks(self) -> list[ExtractTrainPerSynset]:
         """Return the tasks that extract the images of the synsets of the table."""
@@ -113,6 +135,10 @@ class TrainImages(BuildWrapperTask):
     def output(self) -> list[AtomicFolderTarget]:
         """Return the class folders, in the order of the table."""
         return [task.output() for task in self.synset_tasks()]
+
+    def run(self) -> None:
+        """Remove what was extracted ahead and not used."""
+        discard(folder_of_command(self.paths.extracted_ahead))
 
 
 class SortValidation(DataSetTask):

@@ -98,8 +98,8 @@ def publish_what_was_found(download: ImageDownload) -> None:
     """
     locations, download.found = download.found, None
     index = download.clone(INDEX_TASKS[download.split])
-    if locations is not None and index.layout.IS_DOWNLOADED:
-        with suppress(BuildError, OSError):
+    with suppress(BuildError, OSError):
+        if locations is not None and index.layout.IS_DOWNLOADED:
             index.publish(lambda path: write_index(locations, index.tables.synsets(), path))
 
 

@@ -23,7 +23,7 @@ def is_final(path: Path) -> bool:
     """
     is_lock = path.parent.name == "locks"
     is_computed = "verification" in path.parts and path.parent.name != "verification"
-    is_ahead = f"extracted_ahead{PARTIAL_SUFFIX}" in path.parts
+    is_ahead = any(part.startswith("extracted_ahead") for part in path.parts)
     return not (PARTIAL_SUFFIX in path.name or is_lock or is_computed or is_ahead)
 
 
