@@ -143,6 +143,8 @@ def test_a_disk_that_fills_under_a_build_is_one_clear_error_and_with_more_room_t
         assert status == 30, output
         errors = [line for line in output.splitlines() if line.startswith("ERROR: ")]
         assert errors
+        # Of more than ten, as it happens if the disk is full early.
+        errors = [line for line in errors if not line.endswith("more tasks have failed: see above")]
         assert all(str(data_dir) in line and FIGURES.search(line) for line in errors), errors
         assert "Traceback" not in output
         remount(disk, "size=32m")
