@@ -25,7 +25,7 @@ from luigi_ilsvrc.layouts.official import train_synsets
 from luigi_ilsvrc.layouts.reader import ImageReader
 from luigi_ilsvrc.progress import Progress
 from luigi_ilsvrc.storage.manifest import Entry, Files, Manifest, ManifestError, read_manifest, serialize_manifest
-from luigi_ilsvrc.storage.publish import make_folder, sync_folder_contents
+from luigi_ilsvrc.storage.publish import make_folder, publish_folder, sync_folder_contents
 from luigi_ilsvrc.storage.temporary import temporary_path
 
 _MANIFEST = "manifest.csv"
@@ -97,7 +97,7 @@ def _publisher() -> Iterator[Callable[[Path, Path], None]]:
         nonlocal last
         if last is not None:
             last.result()
-        last = thread.submit(_sync_and_rename, folder, path)
+        last = thread.submit(_sync_and_publish, folder, path)
 
     with ThreadPoolExecutor(1, "extract-ahead") as thread:
         yield publish
@@ -105,9 +105,9 @@ def _publisher() -> Iterator[Callable[[Path, Path], None]]:
         last.result()
 
 
-def _sync_and_rename(folder: Path, path: Path) -> None:
+def _sync_and_publish(folder: Path, path: Path) -> None:
     sync_folder_contents(folder)
-    folder.rename(path)
+    publish_folder(folder, path)
 
 
 def take_synset(ahead: Path, synset: str, archive: Path, images: Sequence[ImageLocation], folder: Path) -> Files | None:
@@ -176,7 +176,7 @@ def refuse(path: Path) -> None:
         with suppress(FileNotFoundError):
             ahead.touch()
     finally:
-        _remove(gone)
+        discard(gone)
 
 
 def is_refused(ahead: Path) -> bool:
@@ -186,11 +186,7 @@ def is_refused(ahead: Path) -> bool:
 
 def discard(ahead: Path) -> None:
     """Remove what this command has extracted and not used, or its refusal."""
-    _remove(ahead)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
+    if ahead.is_dir():
+        shutil.rmtree(ahead, ignore_errors=True)
     else:
-        path.unlink(missing_ok=True)
+        ahead.unlink(missing_ok=True)

@@ -52,17 +52,14 @@ def inodes_needed(build: FormatsTask) -> dict[Path, int]:
 def _share_of_folders(build: FormatsTask, split: str) -> float:
     if split == VALIDATION:
         return 0.0 if build.clone(SortValidation).complete() else 1.0
-    return _missing_share(build.tables.synsets(), _names_in(build.paths.class_folders(split)))
+    return _missing_share(build.tables.synsets(), build.paths.class_folders(split))
 
 
 def _share_of_shards(shards: AllShards, split: str, folder: Path) -> float:
     names = [os.path.basename(shard.output().path) for shard in shards.requires() if shard.split == split]
-    return _missing_share(names, _names_in(folder))
+    return _missing_share(names, folder)
 
 
-def _names_in(folder: Path) -> set[str]:
-    return set(os.listdir(folder)) if folder.is_dir() else set()
-
-
-def _missing_share(names: Collection[str], present: Collection[str]) -> float:
-    return len(set(names) - set(present)) / len(names)
+def _missing_share(names: Collection[str], folder: Path) -> float:
+    present = set(os.listdir(folder)) if folder.is_dir() else set()
+    return len(set(names) - present) / len(names)

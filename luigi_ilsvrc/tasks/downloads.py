@@ -162,7 +162,6 @@ class DownloadTask(BuildTask):
         if self.complete():
             return
         path = Path(self.output().path)
-        self.forget()
         try:
             expected = self._expected_md5(self.begin_build())
             progress = TaskProgress(self)
@@ -188,9 +187,6 @@ class DownloadTask(BuildTask):
             md5_of=self.md5_of,
         )
         return expected.lower() if expected else self.md5_of(path, progress)
-
-    def forget(self) -> None:
-        """Forget what an earlier run has found in the archive."""
 
     def md5_of(self, path: Path, progress: Progress) -> str:
         """Read the archive once, and return its MD5 sum. Raises OSError."""
@@ -270,9 +266,10 @@ class ImageDownload(DownloadTask):
     # Without a type here: the plugin of mypy would take it for a parameter.
     found = None
 
-    def forget(self) -> None:
-        """Forget the images."""
+    def run(self) -> None:
+        """Download, resume or link the archive, and verify it; forget what an earlier run has found in it."""
         self.found = None
+        super().run()
 
     def md5_of(self, path: Path, progress: Progress) -> str:
         """Read the archive once, and return its MD5 sum; find the images meanwhile."""
@@ -288,7 +285,7 @@ class DownloadTrain(ImageDownload):
     priority = 100
 
     def run(self) -> None:
-        """Download, link or verify the archive; if it is not the right one, remove what was extracted from it."""
+        """Download, link or verify the archive; if that fails, remove what was extracted from it."""
         try:
             super().run()
         except BuildError:

@@ -97,9 +97,11 @@ def publish_what_was_found(download: ImageDownload) -> None:
     It has to be made from the archive if that fails, and the task that does so says why.
     """
     locations, download.found = download.found, None
+    if locations is None:
+        return
     index = download.clone(INDEX_TASKS[download.split])
     with suppress(BuildError, OSError):
-        if locations is not None and index.layout.IS_DOWNLOADED:
+        if index.layout.IS_DOWNLOADED:
             index.publish(lambda path: write_index(locations, index.tables.synsets(), path))
 
 
