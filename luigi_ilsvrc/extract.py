@@ -61,7 +61,7 @@ def _extract(
 
 
 def _write_new(path: str, contents: bytes) -> None:
-    # Half of the time that Python's own files take, which count for images of 100 kB.
+    # Python's own files take 30 µs more, of 190 for an image of 100 kB.
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     try:
         write_all(descriptor, contents)

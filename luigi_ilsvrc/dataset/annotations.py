@@ -101,7 +101,7 @@ def _parse_xml(xml: bytes) -> "etree._Element":
 def _texts(elements: "Iterable[etree._Element]") -> dict[str, str]:
     """Return the text of each first child of a name, of all elements together.
 
-    A path as ``findtext`` takes it gives the same, in five times the time.
+    ``findtext`` gives the same for a path, but an annotation then takes 79 µs and not 50.
     """
     texts: dict[str, str] = {}
     for element in elements:
