@@ -132,8 +132,21 @@ _unraisable = sys.unraisablehook
 def _repeat_interrupt(unraisable: "sys.UnraisableHookArgs") -> None:
     if issubclass(unraisable.exc_type, KeyboardInterrupt):
         # From a thread: from here it would be dropped again.
-        timer = threading.Timer(_REPEAT_AFTER, _thread.interrupt_main)
-        timer.daemon = True
-        timer.start()
+        threading.Thread(target=_interrupt_main_thread, daemon=True).start()
     else:
         _unraisable(unraisable)
+
+
+def _interrupt_main_thread() -> None:
+    """Interrupt the main thread as soon as it has left the hook, which may take it long on a busy machine."""
+    time.sleep(_REPEAT_AFTER)
+    while _is_in_hook(threading.main_thread()):
+        time.sleep(_REPEAT_AFTER)
+    _thread.interrupt_main()
+
+
+def _is_in_hook(thread: threading.Thread) -> bool:
+    frame = sys._current_frames().get(thread.ident or 0)
+    while frame is not None and frame.f_code is not _repeat_interrupt.__code__:
+        frame = frame.f_back
+    return frame is not None
