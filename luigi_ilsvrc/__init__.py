@@ -1,9 +1,15 @@
 """Builds the ILSVRC2012 data set with Luigi: the tasks, by name."""
 
 from luigi_ilsvrc.tasks.assistant import Assist
-from luigi_ilsvrc.tasks.bounding_boxes import BoundingBoxCSV
+from luigi_ilsvrc.tasks.bounding_boxes import BoundingBoxCSV, ValidationBoxCSV
 from luigi_ilsvrc.tasks.build_all import BuildAll
-from luigi_ilsvrc.tasks.downloads import DownloadBoundingBoxes, DownloadTrain, DownloadValidation
+from luigi_ilsvrc.tasks.classes import ClassTable, LabelTableFiles
+from luigi_ilsvrc.tasks.downloads import (
+    DownloadBoundingBoxes,
+    DownloadTrain,
+    DownloadValidation,
+    DownloadValidationBoxes,
+)
 from luigi_ilsvrc.tasks.extraction import (
     ExtractBoundingBoxes,
     ExtractTrainAhead,
@@ -21,25 +27,31 @@ from luigi_ilsvrc.tasks.verification.records import (
     VerifyIndex,
     VerifyPlan,
     VerifyShard,
+    VerifyTables,
+    VerifyValidationBoxes,
 )
 
 __all__ = [
     "Assist",
     "BoundingBoxCSV",
     "BuildAll",
+    "ClassTable",
     "DownloadBoundingBoxes",
     "DownloadTrain",
     "DownloadValidation",
+    "DownloadValidationBoxes",
     "ExtractBoundingBoxes",
     "ExtractTrainAhead",
     "ExtractTrainPerSynset",
     "IndexTrain",
     "IndexValidation",
+    "LabelTableFiles",
     "PlanShards",
     "SortValidation",
     "TFRecordShard",
     "TFRecords",
     "TrainImages",
+    "ValidationBoxCSV",
     "VerifyArchive",
     "VerifyBoxes",
     "VerifyBuild",
@@ -48,5 +60,7 @@ __all__ = [
     "VerifyPlan",
     "VerifyShard",
     "VerifySynset",
+    "VerifyTables",
     "VerifyValidation",
+    "VerifyValidationBoxes",
 ]

@@ -14,9 +14,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from luigi_ilsvrc.dataset.archives import ARCHIVES
+from luigi_ilsvrc.dataset.archives import ALL_ARCHIVES
 from luigi_ilsvrc.dataset.paths import DataSetPaths
+from luigi_ilsvrc.dataset.synsets import official_form
 from luigi_ilsvrc.errors import BuildError
+from luigi_ilsvrc.layouts.source_folders import source_links
 from luigi_ilsvrc.storage import publish
 from luigi_ilsvrc.storage.visibility import wait_until_seen
 
@@ -200,8 +202,9 @@ def _replace_record(paths: DataSetPaths, record: BuildRecord) -> None:
 
 def _is_unused(paths: DataSetPaths) -> bool:
     """Tell whether nothing was made from the label tables: there are archives, complete or not, and records at most."""
-    archives = tuple(archive.local_name for archive in ARCHIVES)
-    index = {path.name for path in (paths.build_record, paths.tables, paths.manifests, paths.locks)}
+    archives = tuple(archive.local_name for archive in ALL_ARCHIVES)
+    own = (paths.build_record, paths.tables, paths.manifests, paths.locks)
+    index = {path.name for path in (*own, *source_links(paths))}
     in_index = {name for name in os.listdir(paths.index_folder) if not name.startswith(paths.extracted_ahead.name)}
     return (
         not paths.bounding_boxes.exists()
@@ -233,13 +236,13 @@ def _write_record(
 
 
 def _digests(tables: Mapping[str, Path]) -> dict[str, str]:
-    return {name: digest_of(path) for name, path in tables.items()}
+    return {name: digest_of(name, path) for name, path in tables.items()}
 
 
 def _copy_tables(paths: DataSetPaths, tables: Mapping[str, Path]) -> None:
     for name, path in tables.items():
         # By its digest: another process may begin with another table at this moment.
-        publish.replace_file(paths.table(name, digest_of(path)), path.read_bytes())
+        publish.replace_file(paths.table(name, digest_of(name, path)), official_form(name, path))
 
 
 def compare(
@@ -250,7 +253,7 @@ def compare(
     Checksums of an archive that never came may be corrected.
     """
     for name, path in tables.items():
-        given, begun = digest_of(path), record.tables.get(name)
+        given, begun = digest_of(name, path), record.tables.get(name)
         if given != begun:
             raise BuildRecordError(
                 f"{path}: its SHA-256 is {given}, but {paths.data_dir} was begun with {name} of {begun}: nothing is "
@@ -267,21 +270,21 @@ def compare(
 
 def _has_come(paths: DataSetPaths, name: str) -> bool:
     """Tell whether an archive, by its official name, was verified or put there."""
-    archive = next(archive for archive in ARCHIVES if archive.name == name)
+    archive = next(archive for archive in ALL_ARCHIVES if archive.name == name)
     traces = (paths.archive_record(archive), paths.archive(archive), paths.quarantine(archive))
     return any(path.exists() for path in traces)
 
 
-def digest_of(path: Path) -> str:
-    """Return the SHA-256 of a small file, in hexadecimal digits. Raises OSError."""
+def digest_of(name: str, path: Path) -> str:
+    """Return the SHA-256 of a label table in its official form, in hexadecimal digits. Raises OSError."""
     status = path.stat()
-    return _digest(path, status.st_mtime_ns, status.st_size, status.st_ino)
+    return _digest(name, path, status.st_mtime_ns, status.st_size, status.st_ino)
 
 
 @lru_cache(maxsize=16)
-def _digest(path: Path, mtime_ns: int, size: int, inode: int) -> str:
+def _digest(name: str, path: Path, mtime_ns: int, size: int, inode: int) -> str:
     # The worker computes it once; the processes that it forks for each task inherit it.
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    return hashlib.sha256(official_form(name, path)).hexdigest()
 
 
 # Archives ------------------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from luigi_ilsvrc.dataset.archives import ARCHIVES
+from luigi_ilsvrc.dataset.archives import ALL_ARCHIVES
 from luigi_ilsvrc.dataset.paths import DataSetPaths
 from luigi_ilsvrc.download.partial_file import companion_files
 from luigi_ilsvrc.inventory import find_unfinished, output_folders
@@ -56,7 +56,7 @@ def _download_files(paths: DataSetPaths) -> dict[Path, Path]:
     """Return the archive that each file belongs to which a download may keep."""
     return {
         path: archive
-        for archive in (paths.archive(archive) for archive in ARCHIVES)
+        for archive in (paths.archive(archive) for archive in ALL_ARCHIVES)
         for path in (partial_path(archive), *companion_files(archive))
     }
 

@@ -1,4 +1,4 @@
-"""Images and annotations into class folders."""
+"""Images and annotations into class folders: copied out of archives, or linked where they lie in folders."""
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -7,6 +7,7 @@ from pathlib import Path
 from luigi_ilsvrc.dataset.annotations import Annotation
 from luigi_ilsvrc.layouts.index import ImageLocation
 from luigi_ilsvrc.layouts.reader import ImageReader
+from luigi_ilsvrc.layouts.tar import ArchiveError
 from luigi_ilsvrc.progress import Progress, no_progress
 from luigi_ilsvrc.storage import disk
 from luigi_ilsvrc.storage.early_sync import early_sync
@@ -67,6 +68,42 @@ def _write_new(path: str, contents: bytes) -> None:
         write_all(descriptor, contents)
     finally:
         os.close(descriptor)
+
+
+def check_in_place(images: Iterable[ImageLocation], dataset: Path) -> None:
+    """Raise `ArchiveError` unless each image is still the file that was indexed, by its size."""
+    for image in images:
+        path = dataset / image.file
+        try:
+            size = path.stat().st_size
+        except OSError as error:
+            raise ArchiveError(
+                f"{path}: it was indexed, and cannot be read: {error.strerror}; {_SOURCE_AGAIN}"
+            ) from error
+        if size != image.size:
+            raise ArchiveError(f"{path} has {size} bytes, the index says {image.size}; {_SOURCE_AGAIN}")
+
+
+_SOURCE_AGAIN = "put it back, or give the --source that has it"
+
+
+def link_sorted(images: Iterable[ImageLocation], dataset: Path, folder: Path, output: Path) -> None:
+    """Make ``<folder>/<synset>`` a symbolic link to each class folder; of images in no class folders, a folder of links.
+
+    The links are right once the folder is `output`.
+    """
+    for image in images:
+        source, synset = dataset / image.file, image.synset
+        if source.parent.name != synset:
+            (folder / synset).mkdir(exist_ok=True)
+            (folder / synset / image.name).symlink_to(relative_link(source, output / synset / image.name))
+        elif not (folder / synset).is_symlink():
+            (folder / synset).symlink_to(relative_link(source.parent, output / synset))
+
+
+def relative_link(target: Path, link: Path) -> str:
+    """Return what a symbolic link at `link` has to hold so that it leads to `target`, wherever the build is moved."""
+    return os.path.relpath(target, link.parent)
 
 
 def as_extracted(annotations: Iterable[Annotation], directory: Path, manifest: Path) -> Iterator[Annotation]:

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from luigi_ilsvrc.dataset.archives import ARCHIVES
+from luigi_ilsvrc.dataset.archives import ALL_ARCHIVES
 from luigi_ilsvrc.dataset.paths import DataSetPaths
 from luigi_ilsvrc.dataset.splits import SPLITS, TRAIN
 from luigi_ilsvrc.dataset.synsets import SYNSET_ENGLISH_KEY, UNIQUE_SYNSETS, VALIDATION_SYNSET_LABELS
 from luigi_ilsvrc.findings import Finding, Kind
 from luigi_ilsvrc.formats.table import FORMATS
+from luigi_ilsvrc.layouts.source_folders import source_links
 from luigi_ilsvrc.layouts.table import LAYOUTS
 from luigi_ilsvrc.storage.temporary import PARTIAL_SUFFIX, output_name
 
@@ -55,12 +56,14 @@ def output_folders(
     is_synset: IsKnown = (lambda name: True) if synsets is None else set(synsets).__contains__
     is_index = _index_names(paths, shard_counts)
     is_shard = {item.FOLDER: _shard_names(name, shard_counts) for name, item in FORMATS.items()}
-    csv, train = paths.bounding_boxes.name, paths.class_folders(TRAIN)
-    single = {csv, paths.annotations.name, *(paths.class_folders(split).name for split in SPLITS if split != TRAIN)}
-    archive_records = {paths.archive_record(archive).name for archive in ARCHIVES}
+    train = paths.class_folders(TRAIN)
+    csvs = {paths.bounding_boxes.name, paths.validation_bounding_boxes.name}
+    below_dataset = {paths.annotations, paths.classes, paths.label_tables, *map(paths.class_folders, SPLITS)} - {train}
+    single = {*csvs, *(path.name for path in below_dataset)}
+    archive_records = {paths.archive_record(archive).name for archive in ALL_ARCHIVES}
     below = {train: is_synset, paths.index_folder: is_index, **{paths.records(it): is_shard[it] for it in is_shard}}
     return [
-        OutputFolder(paths.data_dir, csv.__eq__, is_shared=True),
+        OutputFolder(paths.data_dir, csvs.__contains__, is_shared=True),
         OutputFolder(paths.dataset, _dataset_names(paths).__contains__),
         OutputFolder(train, is_synset),
         *(OutputFolder(paths.records(folder), is_known) for folder, is_known in is_shard.items()),
@@ -100,19 +103,20 @@ def _is_manifest(name: str, is_output: IsKnown) -> bool:
 def _dataset_names(paths: DataSetPaths) -> set[str]:
     outputs = [
         paths.annotations,
+        paths.classes,
+        paths.label_tables,
         paths.index_folder,
         paths.verifications,
         *(paths.class_folders(split) for split in SPLITS),
         *(paths.records(item.FOLDER) for item in FORMATS.values()),
-        *(path for archive in ARCHIVES for path in (paths.archive(archive), paths.quarantine(archive))),
+        *(path for archive in ALL_ARCHIVES for path in (paths.archive(archive), paths.quarantine(archive))),
     ]
     return {path.name for path in outputs}
 
 
 def _index_folder_names(paths: DataSetPaths) -> set[str]:
-    return {
-        path.name for path in (paths.manifests, paths.build_record, paths.tables, paths.locks, paths.extracted_ahead)
-    }
+    own = (paths.manifests, paths.build_record, paths.tables, paths.locks, paths.extracted_ahead)
+    return {path.name for path in (*own, *source_links(paths))}
 
 
 def _index_names(paths: DataSetPaths, shard_counts: Mapping[str, int] | None) -> IsKnown:

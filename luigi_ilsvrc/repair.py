@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from luigi_ilsvrc.dataset.archives import ARCHIVES
+from luigi_ilsvrc.dataset.archives import ALL_ARCHIVES
 from luigi_ilsvrc.dataset.paths import DataSetPaths
 from luigi_ilsvrc.findings import Finding, Kind
 from luigi_ilsvrc.storage.publish import replace_file
@@ -47,7 +47,7 @@ def repair(findings: Sequence[Finding], paths: DataSetPaths) -> Repair:
     """
     extra = [finding.path for finding in findings if finding.kind is Kind.EXTRA]
     outputs = {path for finding in findings if not _holds(finding, extra) for path in finding.to_remove}
-    quarantine = {paths.archive(archive): paths.quarantine(archive) for archive in ARCHIVES}
+    quarantine = {paths.archive(archive): paths.quarantine(archive) for archive in ALL_ARCHIVES}
     removed = sum(_remove(output, quarantine.get(output)) for output in sorted(outputs))
     restored = sum(_restore(finding) for finding in findings if finding.path not in outputs)
     left = [it.path for it in findings if not (it.to_remove or it.substitute) and it.kind is not Kind.LEFTOVER]

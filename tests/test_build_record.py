@@ -64,7 +64,7 @@ def test_the_record_has_the_digests_of_the_tables_the_sums_and_the_source(
 ) -> None:
     record = begin(paths, tables, SUMS, "/source")
     assert record == read_record(paths)
-    assert record.tables == {name: digest_of(path) for name, path in tables.items()}
+    assert record.tables == {name: digest_of(name, path) for name, path in tables.items()}
     assert (record.archives, record.source) == (SUMS, "/source")
 
 

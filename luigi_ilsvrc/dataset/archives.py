@@ -49,7 +49,18 @@ VALIDATION_ARCHIVE = Archive(
 BOUNDING_BOX_ARCHIVE = Archive(
     "ILSVRC2012_bbox_train_v2.tar.gz", "training_bounding_boxes.tar.gz", "9271167e2176350e65cfe4e546f14b17", None
 )
+VALIDATION_BOX_ARCHIVE = Archive(
+    "ILSVRC2012_bbox_val_v3.tgz", "validation_bounding_boxes.tgz", "f4cd18b5ea29fe6bbea62ec9c20d80f0", None
+)
 
 ARCHIVES = (TRAIN_ARCHIVE, VALIDATION_ARCHIVE, BOUNDING_BOX_ARCHIVE)
+"""Those that a build needs."""
+
+ALL_ARCHIVES = (*ARCHIVES, VALIDATION_BOX_ARCHIVE)
+"""Those that a build may have."""
+
 IMAGE_ARCHIVES = {TRAIN: TRAIN_ARCHIVE, VALIDATION: VALIDATION_ARCHIVE}
 """The archive that holds the images of a split."""
+
+ANNOTATION_ARCHIVES = {TRAIN: BOUNDING_BOX_ARCHIVE, VALIDATION: VALIDATION_BOX_ARCHIVE}
+"""The archive that holds the annotations of a split."""

@@ -33,6 +33,21 @@ class DataSetPaths:
         return self.data_dir / "bounding_boxes.csv"
 
     @cached_property
+    def validation_bounding_boxes(self) -> Path:
+        """The CSV of bounding boxes of validation images."""
+        return self.data_dir / "validation_bounding_boxes.csv"
+
+    @cached_property
+    def classes(self) -> Path:
+        """The table of classes."""
+        return self.dataset / "classes.csv"
+
+    @cached_property
+    def label_tables(self) -> Path:
+        """The label tables of the build, for those who read its outputs."""
+        return self.dataset / "label_tables"
+
+    @cached_property
     def annotations(self) -> Path:
         """The extracted annotations, one XML file an image, in class folders."""
         return self.dataset / "training_bounding_boxes"
@@ -69,6 +84,10 @@ class DataSetPaths:
     def index(self, split: str, suffix: str = "") -> Path:
         """Return the index of a split's images; `suffix` is that of the layout they are in."""
         return self.index_folder / f"{split}{suffix}"
+
+    def source_link(self, part: str) -> Path:
+        """Return the link to a folder of the source that is read where it lies; see `layouts.source_folders`."""
+        return self.index_folder / f"source-{part}"
 
     def plan(self, split: str, num_shards: int) -> Path:
         """Return the plan of a split's shards."""

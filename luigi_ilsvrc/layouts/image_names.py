@@ -2,17 +2,24 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from luigi_ilsvrc.dataset.annotations import Annotation
 from luigi_ilsvrc.dataset.synsets import SYNSET_PATTERN, TableError
 from luigi_ilsvrc.layouts.index import ImageLocation
 from luigi_ilsvrc.layouts.tar import ArchiveError
 
 _TRAIN_IMAGE = re.compile(rf"({SYNSET_PATTERN})_[0-9]+\.JPEG")
 _VALIDATION_IMAGE = re.compile(r"ILSVRC2012_val_([0-9]{8})\.JPEG")
+VALIDATION_FILE = re.compile(r"ILSVRC2012_val_[0-9]{8}\.(?:JPEG|xml)")
+"""A validation image, or its annotation."""
+
 ANNOTATION = re.compile(rf"(?:\./)?({SYNSET_PATTERN})/({SYNSET_PATTERN}_[0-9]+)\.xml")
 """The path of an annotation below its root: its synset's folder, and the name of its image."""
+
+VALIDATION_ANNOTATION = re.compile(r"(?:\./)?(?:val/)?(ILSVRC2012_val_([0-9]{8}))\.xml")
+"""The same of a validation image, which lies in no synset's folder."""
 
 
 def match_name(pattern: re.Pattern[str], name: str, where: str, shape: str) -> str:
@@ -76,3 +83,20 @@ def validation_numbers(names: Iterable[str], labels: int, where: Path, table: Pa
     if outside:
         raise ArchiveError(f"{where}: ILSVRC2012_val_{outside[0]:08}.JPEG: {table} has no line {outside[0]}")
     return numbers
+
+
+def validation_annotation(name: str, xml: bytes, labels: Sequence[str], where: str) -> Annotation:
+    """Return the annotation of a validation image, given the path of its file and the lines of the validation table.
+
+    Raises
+    ------
+    ArchiveError
+        If it is not named as such, or the table has no such line.
+    """
+    match = VALIDATION_ANNOTATION.fullmatch(name)
+    if not match:
+        raise ArchiveError(f"{where}: {name!r} is not named ILSVRC2012_val_<8 digits>.xml: not of ILSVRC2012's layout")
+    image, number = match[1], int(match[2])
+    if not 1 <= number <= len(labels):
+        raise ArchiveError(f"{where}: {name}: the table of validation images has no line {number}")
+    return Annotation(labels[number - 1], image, xml)

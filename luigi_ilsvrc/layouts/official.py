@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from luigi_ilsvrc.dataset.annotations import Annotation
-from luigi_ilsvrc.dataset.archives import BOUNDING_BOX_ARCHIVE, IMAGE_ARCHIVES
+from luigi_ilsvrc.dataset.archives import ANNOTATION_ARCHIVES, IMAGE_ARCHIVES
 from luigi_ilsvrc.dataset.paths import DataSetPaths
 from luigi_ilsvrc.dataset.splits import TRAIN
 from luigi_ilsvrc.dataset.synsets import SYNSET_PATTERN, LabelTables
@@ -18,6 +18,7 @@ from luigi_ilsvrc.layouts.image_names import (
     check_images,
     check_train_images,
     match_name,
+    validation_annotation,
     validation_numbers,
 )
 from luigi_ilsvrc.layouts.index import ImageLocation
@@ -42,6 +43,7 @@ _TRAIN_TAR = re.compile(rf"({SYNSET_PATTERN})\.tar")
 
 INDEX_SUFFIX = ""
 IS_DOWNLOADED = True
+IS_LINKED = False
 
 
 def has_images(paths: DataSetPaths, split: str, tables: LabelTables) -> bool:
@@ -59,19 +61,40 @@ def find_images(
     return index_validation(archive, tables.validation_labels(), tables.validation_synset_labels, progress)
 
 
-def annotations_path(paths: DataSetPaths) -> Path:
+def annotations_path(paths: DataSetPaths, split: str) -> Path:
     """Return the archive of annotations."""
-    return paths.archive(BOUNDING_BOX_ARCHIVE)
+    return paths.archive(ANNOTATION_ARCHIVES[split])
 
 
-def has_annotations(paths: DataSetPaths) -> bool:
+def has_annotations(paths: DataSetPaths, split: str) -> bool:
     """Tell whether the archive of annotations is there."""
-    return annotations_path(paths).exists()
+    return annotations_path(paths, split).exists()
 
 
-def read_annotations(paths: DataSetPaths) -> Iterator[Annotation]:
-    """Yield the annotations in the archive; see `annotations_in`."""
-    return annotations_in(annotations_path(paths))
+def read_annotations(paths: DataSetPaths, split: str, tables: LabelTables) -> Iterator[Annotation]:
+    """Yield the annotations in the archive; see `annotations_in` and `validation_annotations_in`."""
+    archive = annotations_path(paths, split)
+    return annotations_in(archive) if split == TRAIN else validation_annotations_in(archive, tables.validation_labels())
+
+
+# The form of a source, see `layouts.sources.Form` ----------------------------------------------------------------
+
+IS_READ_IN_PLACE = False
+
+
+def images(split: str) -> list[str]:
+    """Return the name of the archive of images."""
+    return [IMAGE_ARCHIVES[split].name]
+
+
+def annotations(split: str) -> list[str]:
+    """Return the name of the archive of annotations."""
+    return [ANNOTATION_ARCHIVES[split].name]
+
+
+def is_recognised(path: Path) -> bool:
+    """Tell whether there is such a file."""
+    return path.is_file()
 
 
 # The archives ----------------------------------------------------------------
@@ -238,23 +261,42 @@ def annotations_in(archive: Path) -> Iterator[Annotation]:
     ArchiveError
         If the archive is damaged, is empty, or holds anything but ``<synset>/<synset>_<n>.xml``, once each.
     """
-    seen: set[str] = set()
-    for name, xml in members_of_gzip(archive):
-        match = ANNOTATION.fullmatch(name)
-        if not match:
-            raise ArchiveError(
-                f"{archive}: {name!r} is not named <synset>/<synset>_<n>.xml: not of ILSVRC2012's layout"
-            )
-        synset, image = match.groups()
-        path = f"{synset}/{image}"
+    return _each_once(archive, (_annotation(archive, name, xml) for name, xml in members_of_gzip(archive)))
+
+
+def _annotation(archive: Path, name: str, xml: bytes) -> Annotation:
+    match = ANNOTATION.fullmatch(name)
+    if not match:
+        raise ArchiveError(f"{archive}: {name!r} is not named <synset>/<synset>_<n>.xml: not of ILSVRC2012's layout")
+    synset, image = match.groups()
+    return Annotation(synset, image, xml)
+
+
+def validation_annotations_in(archive: Path, labels: Sequence[str]) -> Iterator[Annotation]:
+    """Yield the annotations of ``ILSVRC2012_bbox_val_v3.tgz``, given the lines of the validation table.
+
+    Raises
+    ------
+    ArchiveError
+        If the archive is damaged, is empty, or holds anything but ``val/ILSVRC2012_val_<8 digits>.xml``, once each.
+    """
+    where = str(archive)
+    found = (validation_annotation(name, xml, labels, where) for name, xml in members_of_gzip(archive))
+    return _each_once(archive, found)
+
+
+def _each_once(archive: Path, annotations: Iterator[Annotation]) -> Iterator[Annotation]:
+    seen: set[tuple[str, str]] = set()
+    for annotation in annotations:
+        path = (annotation.synset, annotation.image)
         if path in seen:
-            raise ArchiveError(f"{archive}: {path}.xml is there twice")
+            raise ArchiveError(f"{archive}: {'/'.join(path)}.xml is there twice")
         if len(seen) == _MAX_ANNOTATIONS:
             raise ArchiveError(
                 f"{archive}: it holds more than {_MAX_ANNOTATIONS:,} annotations, one for each training image: not of "
                 "ILSVRC2012's layout; download it again"
             )
         seen.add(path)
-        yield Annotation(synset, image, xml)
+        yield annotation
     if not seen:
         raise ArchiveError(f"{archive}: there is no annotation")

@@ -119,8 +119,8 @@ class ImageReader:
                 data = file.read() if size == location.size else b""
         except FileNotFoundError as error:
             raise ArchiveError(
-                f"{path} is gone, and so is {indexed}; delete the folder {path.parent} and run the build again: it "
-                "downloads the archive"
+                f"{path} is gone, and so is {indexed}; put it back, or delete the folder {path.parent} and run the "
+                "build again: it downloads the archive"
             ) from error
         if size != location.size:
             raise ArchiveError(f"{path} has {size} bytes, the index says {location.size}; extract it again")

@@ -8,7 +8,7 @@ from luigi_ilsvrc.dataset.annotations import Annotation
 from luigi_ilsvrc.dataset.archives import IMAGE_ARCHIVES
 from luigi_ilsvrc.dataset.paths import DataSetPaths
 from luigi_ilsvrc.dataset.synsets import LabelTables
-from luigi_ilsvrc.layouts import class_folders, official
+from luigi_ilsvrc.layouts import class_folders, official, source_folders
 from luigi_ilsvrc.layouts.index import ImageLocation
 from luigi_ilsvrc.progress import Progress
 
@@ -23,10 +23,13 @@ class Layout(Protocol):
         for one of the archive.
     IS_DOWNLOADED : bool
         Whether the files are the official archives, which are downloaded if they are missing.
+    IS_LINKED : bool
+        Whether class folders are links to what is there, and not copies of it.
     """
 
     INDEX_SUFFIX: str
     IS_DOWNLOADED: bool
+    IS_LINKED: bool
 
     def has_images(self, paths: DataSetPaths, split: str, tables: LabelTables) -> bool:
         """Tell whether the images of a split are there in this layout."""
@@ -36,17 +39,21 @@ class Layout(Protocol):
     ) -> list[ImageLocation]:
         """Return where each image of a split lies. Raises `ArchiveError` or `TableError`."""
 
-    def annotations_path(self, paths: DataSetPaths) -> Path:
-        """Return the file or folder that holds the annotations."""
+    def annotations_path(self, paths: DataSetPaths, split: str) -> Path:
+        """Return the file or folder that holds the annotations of a split."""
 
-    def has_annotations(self, paths: DataSetPaths) -> bool:
-        """Tell whether the annotations are there in this layout."""
+    def has_annotations(self, paths: DataSetPaths, split: str) -> bool:
+        """Tell whether the annotations of a split are there in this layout."""
 
-    def read_annotations(self, paths: DataSetPaths) -> Iterator[Annotation]:
-        """Yield the annotations. Raises `ArchiveError`."""
+    def read_annotations(self, paths: DataSetPaths, split: str, tables: LabelTables) -> Iterator[Annotation]:
+        """Yield the annotations of a split. Raises `ArchiveError` or `TableError`."""
 
 
-LAYOUTS: dict[str, Layout] = {"official archives": official, "class folders": class_folders}
+LAYOUTS: dict[str, Layout] = {
+    "official archives": official,
+    "class folders": class_folders,
+    "folders of the source": source_folders,
+}
 """By a name for people; if images are there in several layouts, the first counts."""
 
 
@@ -70,6 +77,6 @@ def has_images(paths: DataSetPaths, split: str, tables: LabelTables) -> bool:
     return any(layout.has_images(paths, split, tables) for layout in LAYOUTS.values())
 
 
-def layout_of_annotations(paths: DataSetPaths) -> Layout:
+def layout_of_annotations(paths: DataSetPaths, split: str) -> Layout:
     """Return the layout that the annotations are to be read in: the official archive if there are none yet."""
-    return next((layout for layout in LAYOUTS.values() if layout.has_annotations(paths)), official)
+    return next((layout for layout in LAYOUTS.values() if layout.has_annotations(paths, split)), official)

@@ -94,6 +94,30 @@ def replace_file(path: Path, contents: bytes, *, durable: bool = True) -> None:
         sync_folder(path.parent)
 
 
+def new_link(path: Path, target: str) -> None:
+    """Make a symbolic link, unless something is at `path`; a link that leads nowhere is replaced. Raises OSError."""
+    if path.is_symlink() and not path.exists():
+        replace_link(path, target)
+        return
+    make_folder(path.parent)
+    with suppress(FileExistsError):
+        path.symlink_to(target)
+        sync_folder(path.parent)
+
+
+def replace_link(path: Path, target: str) -> None:
+    """Make a symbolic link in place of a file or link at `path`, at once. Raises OSError."""
+    make_folder(path.parent)
+    temporary = temporary_path(path)
+    temporary.symlink_to(target)
+    try:
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
 def create_file(path: Path) -> int:
     """Make an empty file and return its descriptor, to read and write; raises FileExistsError if anything is there."""
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o666)
@@ -233,7 +257,9 @@ def sync_folder_contents(path: Path) -> None:
         return
     for folder, _, names in os.walk(path):
         for name in names:
-            sync_file(Path(folder, name))
+            # The folder holds all that there is of a link.
+            if not os.path.islink(os.path.join(folder, name)):
+                sync_file(Path(folder, name))
         sync_folder(Path(folder))
 
 

@@ -17,7 +17,7 @@ from luigi_ilsvrc.build_record import (
     digest_of,
     read_used_record,
 )
-from luigi_ilsvrc.dataset.archives import ARCHIVES, CHECKSUM_FILE, SOURCE
+from luigi_ilsvrc.dataset.archives import ALL_ARCHIVES, CHECKSUM_FILE, SOURCE
 from luigi_ilsvrc.dataset.paths import DataSetPaths
 from luigi_ilsvrc.dataset.synsets import (
     PACKAGED_TABLES,
@@ -29,6 +29,8 @@ from luigi_ilsvrc.dataset.synsets import (
 from luigi_ilsvrc.download.checksums import read_checksums
 from luigi_ilsvrc.download.urls import is_web_url, without_secrets
 from luigi_ilsvrc.errors import BuildError
+from luigi_ilsvrc.layouts.source_folders import link_folders
+from luigi_ilsvrc.layouts.sources import supplied_tables
 from luigi_ilsvrc.storage import disk, visibility
 from luigi_ilsvrc.tasks.luigi_support import build_worker, logs, resources, scheduling
 from luigi_ilsvrc.tasks.parameters import (
@@ -55,7 +57,7 @@ _SUPPLIED_BY_FOLDER = {
     "validation_synset_labels": (PACKAGED, VALIDATION_SYNSET_LABELS),
     "synset_english_key": (PACKAGED, SYNSET_ENGLISH_KEY),
 }
-"""By parameter: its default, and the file of a source folder that takes the place of the default."""
+"""By parameter: its default, and what a source folder may hold in place of the default."""
 
 
 def _table_parameter(name: str, description: str) -> FileParameter:
@@ -94,7 +96,7 @@ class ILSVRCTask(luigi.Task):
         config_path=setting("source"),
         significant=False,
         visibility=ParameterVisibility.HIDDEN,
-        description="a URL prefix or a folder that holds the archives under their official names",
+        description="a URL prefix, or a folder of archives, class folders, Kaggle's tree, or Hugging Face's parquet",
     )
     checksums = FileParameter(
         words=(OFFICIAL, NO_CHECKSUMS, RECORDED),
@@ -205,19 +207,21 @@ class ILSVRCTask(luigi.Task):
         packaged = PACKAGED_TABLES / name
         if given not in (PACKAGED, RECORDED) and (record is None or os.path.isfile(given)):
             return Path(given)
-        if record is None or record.tables.get(name) == digest_of(packaged):
+        if record is None or record.tables.get(name) == digest_of(name, packaged):
             return packaged
         # Also if this host does not see the file that was given: the record has what the build was begun with.
         return self.paths.table(name, record.tables.get(name, ""))
 
     def has_official_counts(self) -> bool:
         """Tell whether folders have to hold as many files as ILSVRC2012: with its own tables, unless switched off."""
-        packaged = PACKAGED_TABLES / UNIQUE_SYNSETS
-        return self.check_counts and digest_of(self.tables.unique_synsets) == digest_of(packaged)
+        if not self.check_counts:
+            return False
+        files = (self.tables.unique_synsets, PACKAGED_TABLES / UNIQUE_SYNSETS)
+        return len({digest_of(UNIQUE_SYNSETS, path) for path in files}) == 1
 
     def given_checksums(self) -> dict[str, str | None]:
         """Return the MD5 sum of each archive, by official name, by the checksums that were given; None if none was."""
-        names = [archive.name for archive in ARCHIVES]
+        names = [archive.name for archive in ALL_ARCHIVES]
         is_visible = os.path.isfile(self.checksums) or self.record() is None
         if self.checksums in (OFFICIAL, NO_CHECKSUMS, RECORDED) or not is_visible:
             return dict.fromkeys(names)
@@ -232,10 +236,11 @@ class ILSVRCTask(luigi.Task):
 
     def begin_build(self, *, is_command: bool = False) -> BuildRecord:
         """Write down what the build is begun with, or compare it if that was done; see `build_record.begin`."""
+        self.link_source()
         record = self.record()
         archives = self.given_checksums()
         if self.checksums == OFFICIAL and record is None:
-            archives = {archive.name: archive.md5 for archive in ARCHIVES}
+            archives = {archive.name: archive.md5 for archive in ALL_ARCHIVES}
         # A URL's query may be a signature.
         source = without_secrets(self.source) if is_web_url(self.source) else self.source
         if source == RECORDED:
@@ -248,6 +253,25 @@ class ILSVRCTask(luigi.Task):
         """Where the archives come from: the source that was given, or that of the build's record."""
         record = self.record() if self.source == RECORDED else None
         return record.source if record else self.source
+
+    @property
+    def source_folder(self) -> Path | None:
+        """The source, if it is a folder."""
+        return _folder(self.origin)
+
+    def link_source(self) -> None:
+        """Link to what is read where it lies, if the source is a folder; see `layouts.source_folders`.
+
+        A command does so once; the processes that its worker forks for tasks need not.
+        """
+        folder, build = _folder(self.source), (self.data_dir, self.source)
+        if folder is None or build in _linked:
+            return
+        try:
+            link_folders(self.paths, folder, self.tables)
+        except OSError as error:
+            raise disk.explain_os_error(error, self.paths.index_folder) from error
+        _linked.add(build)
 
     @property
     def short_name(self) -> str:
@@ -278,18 +302,25 @@ class ILSVRCTask(luigi.Task):
         return str(exception) if isinstance(exception, BuildError) else super().on_failure(exception)
 
 
+_linked: set[tuple[Path, str]] = set()
+"""Folders of builds, and the sources that they are linked to."""
+
 _IN_THE_RECORD = ("source", *_SUPPLIED_BY_FOLDER)
 
 
 def _with_files_of_folder(values: list[tuple[str, Any]]) -> list[tuple[str, Any]]:
     given = dict(values)
-    files = {
-        name: os.path.join(given["source"], file)
-        for name, (default, file) in _SUPPLIED_BY_FOLDER.items()
-        if given[name] == default
-    }
-    supplied = {name: path for name, path in files.items() if os.path.isfile(path)}
-    return [(name, supplied.get(name, value)) for name, value in values] if supplied else values
+    wanted = {name: file for name, (default, file) in _SUPPLIED_BY_FOLDER.items() if given[name] == default}
+    if not wanted or (folder := _folder(given["source"])) is None:
+        return values
+    found = {CHECKSUM_FILE: folder / CHECKSUM_FILE, **supplied_tables(folder)}
+    supplied = {name: str(found[file]) for name, file in wanted.items() if file in found and found[file].is_file()}
+    return [(name, supplied.get(name, value)) for name, value in values]
+
+
+def _folder(source: str) -> Path | None:
+    """Return a source that is a folder; None if it is not, or lies where the build's record says."""
+    return None if source == RECORDED or is_web_url(source) else Path(source)
 
 
 def _shows_tasks() -> bool:
@@ -308,8 +339,13 @@ class BuildTask(ILSVRCTask):
 
         Before the scheduler knows the task: a worker on another host may get it at once.
         """
+        is_first = self.source != RECORDED and scheduling.is_first_of(self.data_dir)
+        if is_first:
+            # What is required depends on it.
+            _linked.discard((self.data_dir, self.source))
+            self.link_source()
         required = super().deps()
-        if self.source != RECORDED and scheduling.is_first_of(self.data_dir):
+        if is_first:
             try:
                 self.begin_build(is_command=True)
             except OSError as error:

@@ -1,5 +1,6 @@
 """The whole data set."""
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -8,15 +9,19 @@ import luigi
 from luigi_ilsvrc import cleanup
 from luigi_ilsvrc.dataset.boxes import count_boxes
 from luigi_ilsvrc.layouts.index import count_images
+from luigi_ilsvrc.layouts.source_folders import check_links
+from luigi_ilsvrc.layouts.sources import describe
 from luigi_ilsvrc.storage import disk
 from luigi_ilsvrc.tasks.base import BuildWrapperTask, ILSVRCTask
-from luigi_ilsvrc.tasks.bounding_boxes import BoundingBoxCSV
+from luigi_ilsvrc.tasks.classes import ClassTable, LabelTableFiles
 from luigi_ilsvrc.tasks.disk_space import bytes_needed, inodes_needed
 from luigi_ilsvrc.tasks.downloads import DOWNLOADS
 from luigi_ilsvrc.tasks.extraction import ExtractBoundingBoxes, SortValidation, TrainImages
 from luigi_ilsvrc.tasks.indexing import INDEX_TASKS
 from luigi_ilsvrc.tasks.parameters import RECORDED, check_settings
-from luigi_ilsvrc.tasks.shards import FormatsTask
+from luigi_ilsvrc.tasks.shards import NO_IMAGES, FormatsTask
+
+logger = logging.getLogger("luigi-interface")
 
 
 class BuildAll(FormatsTask, BuildWrapperTask):
@@ -30,10 +35,13 @@ class BuildAll(FormatsTask, BuildWrapperTask):
         Index and plans too, though others require them: what is made from them may be there when they are not, and
         they are what the build is verified by. And archives that a repair removed.
         """
-        wanted: list[type[ILSVRCTask]] = [TrainImages, SortValidation, ExtractBoundingBoxes, BoundingBoxCSV]
+        images: list[type[ILSVRCTask]] = [] if self.images == NO_IMAGES else [TrainImages, SortValidation]
+        annotations = [ExtractBoundingBoxes] if self.bounding_boxes else []
         archives = [self.clone(download) for download in DOWNLOADS]
         return [
-            *map(self.clone, [*wanted, *INDEX_TASKS.values()]),
+            *map(self.clone, [*images, *annotations]),
+            *self.csvs(),
+            *map(self.clone, [*INDEX_TASKS.values(), ClassTable, LabelTableFiles]),
             *self.plans(),
             *self.all_shards(),
             *(archive for archive in archives if archive.quarantine_path.exists()),
@@ -52,12 +60,28 @@ class BuildAll(FormatsTask, BuildWrapperTask):
         if not super().complete():
             for path in (self.data_dir, self.paths.dataset):
                 disk.check_writable(path)
+            self._look_at_source()
             disk.check_free_space(
                 bytes_needed(self),
                 "free some space, choose another --data-dir, or leave the records out with --formats none",
                 inodes_needed(self),
             )
         return super().deps()
+
+    def _look_at_source(self) -> None:
+        """Link to what is read in place, say what the source holds, and refuse one that lacks what is needed."""
+        self.link_source()
+        check_links(self.paths)
+        folder = self.source_folder
+        if folder is not None:
+            for line in describe(folder):
+                logger.info("source: %s", line)
+        for index in map(self.clone, INDEX_TASKS.values()):
+            if not index.complete() and not index.has_images():
+                self.clone(index.download).check_source()
+        for csv in self.csvs():
+            if not csv.complete() and csv.layout.IS_DOWNLOADED:
+                self.clone(csv.download).check_source()
 
     def complete(self) -> bool:
         """Tell whether everything is there, and nothing that processes left unfinished lies beside it.
@@ -77,6 +101,9 @@ class BuildAll(FormatsTask, BuildWrapperTask):
         if not self._is_checked and self.source != RECORDED:
             check_settings()
             self.compare_with_record()
+            if self.record() is not None:
+                # Refuses other images than those that the build was begun with.
+                self.link_source()
             self.tables.validation_labels()
             self.tables.class_names()
         self._is_checked = True
@@ -85,7 +112,8 @@ class BuildAll(FormatsTask, BuildWrapperTask):
         """Return where the build is, and how many images, boxes and shards it has. Raises OSError."""
         images = {split: count_images(Path(self.clone(task).output().path)) for split, task in INDEX_TASKS.items()}
         shards = [f"{_by_split(self.shard_counts)} {name} shards" for name in self.formats]
-        counts = [f"{_by_split(images)} images", f"{count_boxes(self.paths.bounding_boxes):,} bounding boxes", *shards]
+        boxes = [f"{count_boxes(self.paths.bounding_boxes):,} bounding boxes"] if self.bounding_boxes else []
+        counts = [f"{_by_split(images)} images", *boxes, *shards]
         return f"{self.data_dir} is complete: {', '.join(counts)}"
 
     def run(self) -> None:

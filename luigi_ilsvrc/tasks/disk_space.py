@@ -4,11 +4,12 @@ import os
 from collections.abc import Collection
 from pathlib import Path
 
+from luigi_ilsvrc.dataset.archives import IMAGE_ARCHIVES
 from luigi_ilsvrc.dataset.splits import SPLITS, VALIDATION
 from luigi_ilsvrc.layouts.counts import ANNOTATIONS, IMAGES
 from luigi_ilsvrc.tasks.extraction import ExtractBoundingBoxes, SortValidation
 from luigi_ilsvrc.tasks.indexing import INDEX_TASKS
-from luigi_ilsvrc.tasks.shards import AllShards, FormatsTask
+from luigi_ilsvrc.tasks.shards import NO_IMAGES, AllShards, FormatsTask
 
 
 def bytes_needed(build: FormatsTask) -> dict[Path, int]:
@@ -20,14 +21,16 @@ def bytes_needed(build: FormatsTask) -> dict[Path, int]:
     """
     needs: dict[Path, int] = {}
     for split in SPLITS:
-        download = build.clone(INDEX_TASKS[split].download)
-        size = download.size() or 0
+        index = build.clone(INDEX_TASKS[split])
+        download = build.clone(index.download)
+        is_official = build.has_official_counts()
+        size = download.size() or (IMAGE_ARCHIVES[split].size if is_official else None) or 0
         shares = {build.paths.class_folders(split): _share_of_folders(build, split)}
         for shards in build.all_shards():
             folder = build.paths.records(shards.shard_task.record_format().FOLDER)
             shares[folder / split] = _share_of_shards(shards, split, folder)
         needs |= {path: int(share * size) for path, share in shares.items()}
-        is_read = any(shares.values()) and not build.clone(INDEX_TASKS[split]).has_images()
+        is_read = any(shares.values()) and not index.has_images()
         if is_read or download.quarantine_path.exists():
             needs[Path(download.output().path)] = download.size_to_come()
     return needs
@@ -44,12 +47,16 @@ def inodes_needed(build: FormatsTask) -> dict[Path, int]:
         build.paths.class_folders(split): int(_share_of_folders(build, split) * images)
         for split, images in IMAGES.items()
     }
-    if not build.clone(ExtractBoundingBoxes).complete():
+    annotations = build.clone(ExtractBoundingBoxes)
+    if build.bounding_boxes and annotations.layout.IS_DOWNLOADED and not annotations.complete():
         needs[build.paths.annotations] = ANNOTATIONS
     return needs
 
 
 def _share_of_folders(build: FormatsTask, split: str) -> float:
+    """Return which share of the class folders is to be extracted."""
+    if build.images == NO_IMAGES or not build.clone(INDEX_TASKS[split]).layout.IS_DOWNLOADED:
+        return 0.0
     if split == VALIDATION:
         return 0.0 if build.clone(SortValidation).complete() else 1.0
     return _missing_share(build.tables.synsets(), build.paths.class_folders(split))

@@ -25,6 +25,7 @@ from luigi_ilsvrc.dataset.archives import (
     SOURCE,
     TRAIN_ARCHIVE,
     VALIDATION_ARCHIVE,
+    VALIDATION_BOX_ARCHIVE,
     Archive,
 )
 from luigi_ilsvrc.dataset.splits import TRAIN, VALIDATION
@@ -39,6 +40,7 @@ from luigi_ilsvrc.download.linking import can_link
 from luigi_ilsvrc.download.partial_file import allocated_bytes
 from luigi_ilsvrc.errors import BuildError
 from luigi_ilsvrc.layouts import official
+from luigi_ilsvrc.layouts.sources import ANNOTATIONS, IMAGES, Part, find, missing
 from luigi_ilsvrc.progress import Progress
 from luigi_ilsvrc.storage import disk
 from luigi_ilsvrc.storage.digests import md5_of_file
@@ -54,6 +56,7 @@ class DownloadTask(BuildTask):
     """Downloads one archive over HTTP; or takes it from a folder, by hard link if that is possible, else by copy."""
 
     archive: ClassVar[Archive]
+    part: ClassVar[Part]
     resource = resources.DOWNLOAD
     worker_timeout = 0
     """A download takes the time it takes: it has time-outs of its own."""
@@ -171,7 +174,14 @@ class DownloadTask(BuildTask):
             raise disk.explain_os_error(error, path) from error
         self.quarantine_path.unlink(missing_ok=True)
 
+    def check_source(self) -> None:
+        """Raise `SourceError` if the archive has to come from a folder that does not hold it, in any form."""
+        folder = self.source_folder
+        if folder is not None and not self.output().exists() and find(folder, self.part) is None:
+            raise missing(folder, self.part)
+
     def _download(self, expected: str | None, progress: TaskProgress) -> str:
+        self.check_source()
         path = Path(self.output().path)
         download(
             self.origin,
@@ -233,6 +243,8 @@ class DownloadTask(BuildTask):
         """Tell whether something was made from the archive: until then, one of an unknown sum may be replaced."""
         if self.archive == BOUNDING_BOX_ARCHIVE:
             return self.paths.bounding_boxes.exists() or self.paths.annotations.exists()
+        if self.archive == VALIDATION_BOX_ARCHIVE:
+            return self.paths.validation_bounding_boxes.exists()
         split = next(split for split, archive in IMAGE_ARCHIVES.items() if archive == self.archive)
         return self.paths.index(split).exists()
 
@@ -282,6 +294,7 @@ class DownloadTrain(ImageDownload):
 
     split = TRAIN
     archive = TRAIN_ARCHIVE
+    part = IMAGES[TRAIN]
     priority = 100
 
     def run(self) -> None:
@@ -299,6 +312,7 @@ class DownloadValidation(ImageDownload):
 
     split = VALIDATION
     archive = VALIDATION_ARCHIVE
+    part = IMAGES[VALIDATION]
     priority = 60
 
 
@@ -306,7 +320,21 @@ class DownloadBoundingBoxes(DownloadTask):
     """Downloads the training images' bounding boxes: a tar.gz of 544,546 XML files."""
 
     archive = BOUNDING_BOX_ARCHIVE
+    part = ANNOTATIONS[TRAIN]
     priority = 80
 
 
-DOWNLOADS: tuple[type[DownloadTask], ...] = (DownloadTrain, DownloadValidation, DownloadBoundingBoxes)
+class DownloadValidationBoxes(DownloadTask):
+    """Downloads the validation images' bounding boxes: a tgz of XML files, 2 MB."""
+
+    archive = VALIDATION_BOX_ARCHIVE
+    part = ANNOTATIONS[VALIDATION]
+    priority = 55
+
+
+DOWNLOADS: tuple[type[DownloadTask], ...] = (
+    DownloadTrain,
+    DownloadValidation,
+    DownloadBoundingBoxes,
+    DownloadValidationBoxes,
+)

@@ -1,25 +1,35 @@
 """Images and annotations, extracted into class folders."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
+from typing import ClassVar
 
 import luigi
 
 from luigi_ilsvrc.ahead import discard, extract_ahead, folder_of_command, is_refused, take_synset
 from luigi_ilsvrc.dataset.splits import TRAIN, VALIDATION
 from luigi_ilsvrc.errors import BuildError
-from luigi_ilsvrc.extract import extract_annotations, extract_sorted, extract_synset
-from luigi_ilsvrc.layouts.index import index_file, read_index, read_whole_index
+from luigi_ilsvrc.extract import (
+    check_in_place,
+    extract_annotations,
+    extract_sorted,
+    extract_synset,
+    link_sorted,
+    relative_link,
+)
+from luigi_ilsvrc.layouts.index import ImageLocation, index_file, read_index, read_whole_index
 from luigi_ilsvrc.layouts.reader import ImageReader
 from luigi_ilsvrc.layouts.table import Layout, layout_of_annotations
 from luigi_ilsvrc.progress import Progress
 from luigi_ilsvrc.storage import disk
 from luigi_ilsvrc.storage.manifest import Files
+from luigi_ilsvrc.storage.publish import new_link
 from luigi_ilsvrc.tasks.base import BuildTask, BuildWrapperTask
-from luigi_ilsvrc.tasks.downloads import DownloadBoundingBoxes, DownloadTrain
-from luigi_ilsvrc.tasks.indexing import IndexTrain, IndexValidation, archive_if_needed
+from luigi_ilsvrc.tasks.downloads import DownloadBoundingBoxes, DownloadTask, DownloadTrain
+from luigi_ilsvrc.tasks.indexing import IndexTask, IndexTrain, IndexValidation, archive_if_needed
 from luigi_ilsvrc.tasks.luigi_support import resources
 from luigi_ilsvrc.tasks.luigi_support.targets import AtomicFolderTarget
 from luigi_ilsvrc.tasks.luigi_support.task_progress import TaskProgress
@@ -75,13 +85,51 @@ class ExtractTrainAhead(BuildTask):
         return self._archive() is None or self.clone(ExtractTrainPerSynset, synset=synset).output().exists()
 
 
-class ExtractTrainPerSynset(DataSetTask):
+class ImagesTask(DataSetTask):
+    """A task that puts images into class folders: out of an archive, or as links to the folders that they lie in."""
+
+    resource = resources.EXTRACT
+    index_task: ClassVar[type[IndexTask]]
+
+    @cached_property
+    def index(self) -> IndexTask:
+        """The task of the index."""
+        return self.clone(self.index_task)
+
+    def facts(self) -> dict[str, str]:
+        """Return the digest of the archive."""
+        return self.index.archive_digest()
+
+    def images(self) -> list[ImageLocation]:
+        """Read from the index where the images lie."""
+        raise NotImplementedError
+
+    def make_links(self, images: Sequence[ImageLocation]) -> None:
+        """Publish links to images, or to their class folders."""
+        raise NotImplementedError
+
+    def make_output(self, progress: Progress) -> None:
+        """Extract the images, or link to them.
+
+        Links have no manifest: what they lead to is not the build's, and the index has the size of each image.
+        """
+        if not self.index.layout.IS_LINKED:
+            super().make_output(progress)
+            return
+        self.begin_build()
+        self.inputs()
+        images = self.images()
+        check_in_place(images, self.paths.dataset)
+        self.make_links(images)
+
+
+class ExtractTrainPerSynset(ImagesTask):
     """Extracts the training images of one synset."""
 
     synset = SynsetParameter(description="such as n01440764")
     priority = 20
-    resource = resources.EXTRACT
     counted_as = "synsets"
+    index_task = IndexTrain
 
     def requires(self) -> Iterator[luigi.Task]:
         """Require the index, and the archive if it has been deleted.
@@ -97,17 +145,22 @@ class ExtractTrainPerSynset(DataSetTask):
         """Return the synset's class folder."""
         return AtomicFolderTarget(self.paths.class_folders(TRAIN) / self.synset)
 
-    def facts(self) -> dict[str, str]:
-        """Return the digest of the archive."""
-        return self.clone(IndexTrain).archive_digest()
-
     def reads(self) -> list[tuple[DataSetTask, tuple[str, ...]]]:
         """Return the synset's part of the index."""
-        return [(self.clone(IndexTrain), (index_file(self.synset),))]
+        return [(self.index, (index_file(self.synset),))]
+
+    def images(self) -> list[ImageLocation]:
+        """Read from the index where the synset's images lie."""
+        return read_index(Path(self.index.output().path), self.synset)
+
+    def make_links(self, images: Sequence[ImageLocation]) -> None:
+        """Link to the class folder."""
+        output = Path(self.output().path)
+        new_link(output, relative_link((self.paths.dataset / images[0].file).parent, output))
 
     def make(self, path: Path, progress: Progress) -> Files:
         """Copy the synset's images out of the archive, or take those that were extracted ahead."""
-        images = read_index(Path(self.clone(IndexTrain).output().path), self.synset)
+        images = self.images()
         archive = Path(self.clone(DownloadTrain).output().path)
         ahead = folder_of_command(self.paths.extracted_ahead)
         if archive.exists() and (taken := take_synset(ahead, self.synset, archive, images, path)) is not None:
@@ -141,11 +194,11 @@ class TrainImages(BuildWrapperTask):
         discard(folder_of_command(self.paths.extracted_ahead))
 
 
-class SortValidation(DataSetTask):
+class SortValidation(ImagesTask):
     """Extracts the validation images, straight into class folders."""
 
     priority = 30
-    resource = resources.EXTRACT
+    index_task = IndexValidation
 
     def requires(self) -> Iterator[luigi.Task]:
         """Require the index, and the archive if it has been deleted."""
@@ -156,41 +209,48 @@ class SortValidation(DataSetTask):
         """Return the folder of class folders."""
         return AtomicFolderTarget(self.paths.class_folders(VALIDATION))
 
-    def facts(self) -> dict[str, str]:
-        """Return the digest of the archive."""
-        return self.clone(IndexValidation).archive_digest()
-
     def reads(self) -> list[tuple[DataSetTask, tuple[str, ...]]]:
         """Return the index."""
-        return [self.clone(IndexValidation).read_by_synset()]
+        return [self.index.read_by_synset()]
+
+    def images(self) -> list[ImageLocation]:
+        """Read from the index where all images lie."""
+        return list(read_whole_index(Path(self.index.output().path), self.tables.synsets()))
+
+    def make_links(self, images: Sequence[ImageLocation]) -> None:
+        """Link to the class folders, or to each image."""
+        with self.output().temporary_path() as folder:
+            link_sorted(images, self.paths.dataset, Path(folder), Path(self.output().path))
 
     def make(self, path: Path, progress: Progress) -> Files:
         """Copy the images out of the archive."""
-        index = Path(self.clone(IndexValidation).output().path)
-        images = list(read_whole_index(index, self.tables.synsets()))
+        images = self.images()
         with ImageReader(self.paths.dataset, self.paths.class_folders(VALIDATION)) as reader:
             return extract_sorted(reader, images, path, progress)
 
 
 class AnnotationTask(DataSetTask):
-    """A task that reads the annotations, in the layout that they are there in."""
+    """A task that reads the annotations of a split, in the layout that they are there in."""
+
+    split: ClassVar[str] = TRAIN
+    download: ClassVar[type[DownloadTask]] = DownloadBoundingBoxes
 
     @property
     def layout(self) -> Layout:
         """The layout; see `layouts.table.layout_of_annotations`."""
-        return layout_of_annotations(self.paths)
+        return layout_of_annotations(self.paths, self.split)
 
     def requires(self) -> list[luigi.Task]:
         """Require the archive, unless the annotations are there in another layout."""
-        return [self.clone(DownloadBoundingBoxes)] if self.layout.IS_DOWNLOADED else []
+        return [self.clone(self.download)] if self.layout.IS_DOWNLOADED else []
 
     def facts(self) -> dict[str, str]:
         """Return the digest of the archive."""
-        return self.clone(DownloadBoundingBoxes).digest() if self.layout.IS_DOWNLOADED else {}
+        return self.clone(self.download).digest() if self.layout.IS_DOWNLOADED else {}
 
 
 class ExtractBoundingBoxes(AnnotationTask):
-    """Extracts the annotations, one XML file an image."""
+    """Extracts the annotations of training images, one XML file an image; or links to the folder that they lie in."""
 
     priority = 10
     resource = resources.EXTRACT
@@ -199,6 +259,15 @@ class ExtractBoundingBoxes(AnnotationTask):
         """Return the folder of class folders."""
         return AtomicFolderTarget(self.paths.annotations)
 
+    def make_output(self, progress: Progress) -> None:
+        """Extract the annotations, or link to them."""
+        if not self.layout.IS_LINKED:
+            super().make_output(progress)
+            return
+        self.begin_build()
+        output = Path(self.output().path)
+        new_link(output, relative_link(self.layout.annotations_path(self.paths, self.split), output))
+
     def make(self, path: Path, progress: Progress) -> Files:
         """Copy the annotations out of the archive."""
-        return extract_annotations(self.layout.read_annotations(self.paths), path, progress)
+        return extract_annotations(self.layout.read_annotations(self.paths, self.split, self.tables), path, progress)

@@ -1,6 +1,7 @@
 """Where each image lies, for each split."""
 
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -66,7 +67,7 @@ class IndexTask(DataSetTask):
         if not layout.IS_DOWNLOADED:
             logger.info("%s: %d images of class folders are indexed", self.split, len(locations))
             if self.has_official_counts():
-                folder = self.paths.class_folders(self.split)
+                folder = Path(os.path.commonpath([self.paths.dataset / image.file for image in locations])).resolve()
                 check_images(self.split, (image.synset for image in locations), synsets, folder)
         write_index(locations, synsets, path)
 

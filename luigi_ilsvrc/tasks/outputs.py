@@ -85,7 +85,7 @@ class DataSetTask(OutputTask, BuildTask):
 
     def table_digests(self, *names: str) -> dict[str, str]:
         """Return the SHA-256 of label tables, by their official names."""
-        return {name: digest_of(self.table_paths[name]) for name in names}
+        return {name: digest_of(name, self.table_paths[name]) for name in names}
 
     def checked_digest(self, *names: str) -> dict[str, str]:
         """Return the digest of files of the output, by their path, after comparing them with its manifest.

@@ -192,6 +192,10 @@ class SwitchParameter(CheckedParameter, luigi.BoolParameter):
         """Return the truth; raises `ParameterError` if it is neither."""
         return x if isinstance(x, bool) else self.parse(str(x))
 
+    def serialize(self, x: bool) -> str:
+        """Return the word, as it is given."""
+        return str(x).lower()
+
 
 class ChoiceParameter(CheckedParameter, luigi.Parameter[str]):
     """One of a few words.

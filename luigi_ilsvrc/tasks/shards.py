@@ -2,6 +2,7 @@
 
 import types
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar, cast
@@ -16,23 +17,27 @@ from luigi_ilsvrc.formats.shard import write_shard
 from luigi_ilsvrc.formats.table import FORMATS, Format
 from luigi_ilsvrc.layouts.reader import ImageReader
 from luigi_ilsvrc.progress import Progress
-from luigi_ilsvrc.storage.manifest import Files
+from luigi_ilsvrc.storage.manifest import Files, ManifestError, read_manifest
 from luigi_ilsvrc.tasks.base import BuildWrapperTask, ILSVRCTask
-from luigi_ilsvrc.tasks.bounding_boxes import BoundingBoxCSV
+from luigi_ilsvrc.tasks.bounding_boxes import BoxesTask
 from luigi_ilsvrc.tasks.indexing import INDEX_TASKS, archive_if_needed
 from luigi_ilsvrc.tasks.luigi_support import resources
 from luigi_ilsvrc.tasks.luigi_support.targets import AtomicFolderTarget, AtomicTarget
 from luigi_ilsvrc.tasks.outputs import DataSetTask, OutputTask
 from luigi_ilsvrc.tasks.parameters import (
+    ChoiceParameter,
     FormatsParameter,
     IntegerParameter,
     ParameterError,
+    option,
     setting,
     split_parameter,
 )
 
+AUTO, NO_IMAGES = "auto", "none"
 
-class SplitTask(OutputTask):
+
+class SplitTask(BoxesTask, OutputTask):
     """A task for one split and one number of shards."""
 
     split = split_parameter()
@@ -45,8 +50,31 @@ class PlanShards(SplitTask, DataSetTask):
     priority = 60
 
     def requires(self) -> list[luigi.Task]:
-        """Require the split's index and the boxes."""
-        return [self.clone(INDEX_TASKS[self.split]), self.clone(BoundingBoxCSV)]
+        """Require the split's index, and the boxes that its records have."""
+        csv = self.csv_of_records(self.split)
+        return [self.clone(INDEX_TASKS[self.split]), *([csv] if csv else [])]
+
+    def complete(self) -> bool:
+        """Tell whether the plan is there.
+
+        Raises a `ParameterError` if it was made with boxes and this task is without, or the other way round.
+        """
+        if not super().complete():
+            return False
+        with suppress(ManifestError):
+            csv = self.paths.validation_bounding_boxes if self.split == VALIDATION else self.paths.bounding_boxes
+            has_boxes = csv.name in read_manifest(Path(self.manifest().path)).inputs
+            if has_boxes != (self.csv_of_records(self.split) is not None):
+                self._refuse(has_boxes)
+        return True
+
+    def _refuse(self, has_boxes: bool) -> None:
+        name = option("validation_boxes" if self.split == VALIDATION else "bounding_boxes")
+        given, planned = (str(boxes).lower() for boxes in (not has_boxes, has_boxes))
+        raise ParameterError(
+            f"{name}: {given}, but the {self.split} records of {self.data_dir} were planned with {planned}: nothing is "
+            f"mixed. Give {name} {planned}, or another --data-dir"
+        )
 
     def output(self) -> AtomicFolderTarget:
         """Return the folder of one plan a shard; see `formats.plan.write_plan`."""
@@ -58,14 +86,13 @@ class PlanShards(SplitTask, DataSetTask):
 
     def reads(self) -> list[tuple[DataSetTask, tuple[str, ...]]]:
         """Return index and boxes."""
-        return [self.clone(INDEX_TASKS[self.split]).read_by_synset(), (self.clone(BoundingBoxCSV), ())]
+        csv = self.csv_of_records(self.split)
+        return [self.clone(INDEX_TASKS[self.split]).read_by_synset(), *([(csv, ())] if csv else [])]
 
     def make(self, path: Path, progress: Progress) -> None:
         """Join index, labels and boxes, and shuffle."""
-        index, bounding_boxes = self.input()
-        write_plan(
-            Path(index.path), self.tables.class_names(), Path(bounding_boxes.path), self.num_shards, path, progress
-        )
+        index, *csvs = (Path(target.path) for target in self.input())
+        write_plan(index, self.tables.class_names(), next(iter(csvs), None), self.num_shards, path, progress)
 
 
 class ShardTask(SplitTask, DataSetTask):
@@ -136,8 +163,15 @@ class ShardCounts(ILSVRCTask):
         return {TRAIN: self.train_shards, VALIDATION: self.validation_shards}
 
 
-class FormatsTask(ShardCounts):
+class FormatsTask(ShardCounts, BoxesTask):
     """A task that is about the whole build."""
+
+    images = ChoiceParameter(
+        choices=(AUTO, NO_IMAGES),
+        default=AUTO,
+        config_path=setting("images"),
+        description=f"{NO_IMAGES} makes no class folders; {AUTO} extracts them, or links to those of the source",
+    )
 
     formats = FormatsParameter(
         default=("tfrecord",),
@@ -169,7 +203,7 @@ class FormatsTask(ShardCounts):
         return [self.clone(all_shards_of(name)) for name in self.formats]
 
 
-class AllShards(ShardCounts, BuildWrapperTask):
+class AllShards(ShardCounts, BoxesTask, BuildWrapperTask):
     """All shards of both splits in one format."""
 
     shard_task: ClassVar[type[ShardTask]]

@@ -12,10 +12,11 @@ from luigi_ilsvrc.progress import Progress
 NAME = "flat folders"
 INDEX_SUFFIX = "-flat"
 IS_DOWNLOADED = False
+IS_LINKED = False
 
 
 def folder(paths: DataSetPaths, contents: str) -> Path:
-    """Return the folder of ``train`` or ``validation`` images, or of ``annotations``."""
+    """Return the folder of ``train`` or ``validation`` images, or of ``train-annotations``."""
     return paths.dataset / "flat" / contents
 
 
@@ -31,15 +32,15 @@ def find_images(paths: DataSetPaths, split: str, tables: LabelTables, progress: 
     return found
 
 
-def annotations_path(paths: DataSetPaths) -> Path:
-    return folder(paths, "annotations")
+def annotations_path(paths: DataSetPaths, split: str) -> Path:
+    return folder(paths, f"{split}-annotations")
 
 
-def has_annotations(paths: DataSetPaths) -> bool:
-    return annotations_path(paths).is_dir()
+def has_annotations(paths: DataSetPaths, split: str) -> bool:
+    return annotations_path(paths, split).is_dir()
 
 
-def read_annotations(paths: DataSetPaths) -> Iterator[Annotation]:
-    for path in annotations_path(paths).iterdir():
+def read_annotations(paths: DataSetPaths, split: str, tables: LabelTables) -> Iterator[Annotation]:
+    for path in annotations_path(paths, split).iterdir():
         synset, _, image = path.stem.partition("+")
         yield Annotation(synset, image, path.read_bytes())

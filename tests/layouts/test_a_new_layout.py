@@ -30,7 +30,7 @@ def flattened(built: Path, tmp_path: Path) -> Path:
     """The images and annotations of a build in the new layout, and nothing else."""
     data_dir = tmp_path / "data"
     whole, paths = DataSetPaths(built), DataSetPaths(data_dir)
-    folders = {split: whole.class_folders(split) for split in SPLITS} | {"annotations": whole.annotations}
+    folders = {split: whole.class_folders(split) for split in SPLITS} | {"train-annotations": whole.annotations}
     for name, class_folders in folders.items():
         flat.folder(paths, name).mkdir(parents=True)
         for path in class_folders.glob("*/*"):

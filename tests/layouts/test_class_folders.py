@@ -175,10 +175,10 @@ def test_the_images_of_a_split_are_found_in_its_folders(tables: LabelTables, tmp
     assert {image.file.split("/")[0] for image in found[VALIDATION]} == {"validation_images"}
 
 
-def test_annotations_are_there_if_their_folder_is(tmp_path: Path, annotations: Path) -> None:
+def test_annotations_are_there_if_their_folder_is(tables: LabelTables, tmp_path: Path, annotations: Path) -> None:
     paths = DataSetPaths(tmp_path)
-    assert class_folders.has_annotations(paths)
-    assert class_folders.annotations_path(paths) == annotations
-    assert len(list(class_folders.read_annotations(paths))) == 3
+    assert class_folders.has_annotations(paths, TRAIN)
+    assert class_folders.annotations_path(paths, TRAIN) == annotations
+    assert len(list(class_folders.read_annotations(paths, TRAIN, tables))) == 3
     annotations.rename(annotations.with_name("away"))
-    assert not class_folders.has_annotations(paths)
+    assert not class_folders.has_annotations(paths, TRAIN)

@@ -267,11 +267,11 @@ def test_the_images_of_a_split_are_found_in_its_archive(paths: DataSetPaths, tab
     assert [len(official.find_images(paths, split, tables)) for split in (TRAIN, VALIDATION)] == [90, 25]
 
 
-def test_annotations_are_read_from_their_archive(paths: DataSetPaths) -> None:
-    assert official.has_annotations(paths)
-    assert len(list(official.read_annotations(paths))) == 40
-    official.annotations_path(paths).unlink()
-    assert not official.has_annotations(paths)
+def test_annotations_are_read_from_their_archive(paths: DataSetPaths, tables: LabelTables) -> None:
+    assert official.has_annotations(paths, TRAIN)
+    assert len(list(official.read_annotations(paths, TRAIN, tables))) == 40
+    official.annotations_path(paths, TRAIN).unlink()
+    assert not official.has_annotations(paths, TRAIN)
 
 
 # The sum and the images in one reading -------------------------------------------------------------------------------

@@ -83,15 +83,15 @@ def test_class_folders_that_the_build_is_extracting_do_not_count(paths: DataSetP
 
 
 def test_annotations_are_read_from_their_folders_if_there_is_no_archive(paths: DataSetPaths) -> None:
-    assert layout_of_annotations(paths) is official
+    assert layout_of_annotations(paths, TRAIN) is official
     paths.annotations.mkdir()
-    assert layout_of_annotations(paths) is class_folders
+    assert layout_of_annotations(paths, TRAIN) is class_folders
 
 
 def test_annotations_are_read_from_the_archive_if_there_are_both(paths: DataSetPaths) -> None:
     paths.annotations.mkdir()
     paths.archive(BOUNDING_BOX_ARCHIVE).touch()
-    assert layout_of_annotations(paths) is official
+    assert layout_of_annotations(paths, TRAIN) is official
 
 
 def test_each_layout_has_an_index_of_its_own() -> None:

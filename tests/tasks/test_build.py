@@ -44,7 +44,9 @@ def delete_archives(data_dir: Path) -> None:
 def test_a_build_gives_the_promised_files_and_nothing_else(built: Path) -> None:
     assert sorted(os.listdir(built)) == ["bounding_boxes.csv", "ilsvrc2012"]
     assert sorted(os.listdir(built / "ilsvrc2012")) == [
+        "classes.csv",
         "index",
+        "label_tables",
         "tfrecords",
         "training_bounding_boxes",
         "training_bounding_boxes.tar.gz",

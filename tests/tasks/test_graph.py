@@ -34,7 +34,7 @@ def test_the_graph_has_one_task_for_each_synset_shard_and_archive(build: BuildAl
     assert families == sorted(
         ["BuildAll", "TrainImages", "SortValidation", "ExtractBoundingBoxes", "BoundingBoxCSV", "TFRecords"]
         + ["IndexTrain", "IndexValidation", "DownloadTrain", "DownloadValidation", "DownloadBoundingBoxes"]
-        + ["ExtractTrainAhead"]
+        + ["ExtractTrainAhead", "ClassTable", "LabelTableFiles"]
         + ["ExtractTrainPerSynset"] * 5
         + ["PlanShards"] * 2
         + ["TFRecordShard"] * 6

@@ -19,15 +19,16 @@ from luigi_ilsvrc.storage.publish import replace_file
 from luigi_ilsvrc.tasks.downloads import DOWNLOADS
 from luigi_ilsvrc.tasks.luigi_support.targets import AtomicTarget
 from luigi_ilsvrc.tasks.parameters import RECORDED, SwitchParameter
-from luigi_ilsvrc.tasks.shards import FormatsTask
+from luigi_ilsvrc.tasks.shards import NO_IMAGES, FormatsTask
 from luigi_ilsvrc.tasks.verification.images import VerifyArchive, VerifySynset, VerifyValidation
 from luigi_ilsvrc.tasks.verification.parts import COUNTS, STARTED, WHOLE, VerificationTask, VerifyPart
 from luigi_ilsvrc.tasks.verification.records import (
-    VerifyBoxes,
     VerifyBuildRecord,
     VerifyIndex,
     VerifyPlan,
     VerifyShard,
+    VerifyTables,
+    boxes_parts,
 )
 from luigi_ilsvrc.units import format_size
 
@@ -63,14 +64,21 @@ class VerifyBuild(FormatsTask, VerificationTask):
         return [
             *(self.clone(VerifyArchive, archive=download.archive.local_name) for download in DOWNLOADS),
             *(self.clone(VerifyIndex, split=split) for split in SPLITS),
-            *map(self.clone, (VerifyBoxes, VerifyValidation, VerifyBuildRecord)),
+            *map(self.clone, (VerifyTables, VerifyBuildRecord)),
+            *boxes_parts(self, self.csvs()),
+            *self._image_parts(),
             *(self.clone(VerifyPlan, split=plan.split, num_shards=plan.num_shards) for plan in self.plans()),
-            *(self.clone(VerifySynset, synset=synset) for synset in self.tables.synsets()),
             *(
                 self.clone(VerifyShard, format=it.format_name, split=it.split, num_shards=it.num_shards, shard=it.shard)
                 for it in shards
             ),
         ]
+
+    def _image_parts(self) -> list[VerifyPart]:
+        if self.images == NO_IMAGES:
+            return []
+        synsets = (self.clone(VerifySynset, synset=synset) for synset in self.tables.synsets())
+        return [self.clone(VerifyValidation), *synsets]
 
     def output(self) -> AtomicTarget:
         """Return what was verified: counts of files, bytes and records."""
@@ -106,6 +114,7 @@ class VerifyBuild(FormatsTask, VerificationTask):
         return {
             "date": self.date.isoformat(),
             "part": self.part,
+            "images": self.images,
             "formats": list(self.formats),
             **({"shards": self.shard_counts} if self.formats else {}),
         }

@@ -8,7 +8,7 @@ from pathlib import Path
 import luigi
 
 from luigi_ilsvrc.build_record import is_as_written, read_archive_record, record_of, serialize
-from luigi_ilsvrc.dataset.archives import ARCHIVES, IMAGE_ARCHIVES
+from luigi_ilsvrc.dataset.archives import ALL_ARCHIVES, IMAGE_ARCHIVES
 from luigi_ilsvrc.dataset.images import ImageError, check_decodes
 from luigi_ilsvrc.dataset.splits import SPLITS, TRAIN, VALIDATION
 from luigi_ilsvrc.findings import Finding, Kind, Report
@@ -42,7 +42,7 @@ class VerifyArchive(VerifyPart):
     """
 
     archive = ChoiceParameter(
-        choices=[archive.local_name for archive in ARCHIVES], description="its name below ilsvrc2012"
+        choices=[archive.local_name for archive in ALL_ARCHIVES], description="its name below ilsvrc2012"
     )
     priority = 10
 

@@ -241,9 +241,19 @@ def _with_task(finding: Finding, task: Any) -> Finding:
 
 
 def command_line(task: Any) -> str:
-    """Return a task's name and its significant parameters, as ``luigi --module luigi_ilsvrc`` takes them."""
+    """Return a task's name and its significant parameters, as ``luigi --module luigi_ilsvrc`` takes them.
+
+    Those that have the value which they have without being given are left out.
+    """
     given = {
-        name: parameter.serialize(getattr(task, name)) for name, parameter in task.get_params() if parameter.significant
+        name: parameter.serialize(getattr(task, name))
+        for name, parameter in task.get_params()
+        if parameter.significant and not _is_by_itself(task, name, parameter)
     }
     options = [word for name, value in sorted(given.items(), reverse=True) for word in (option(name), value)]
     return shlex.join([task.task_family, *options])
+
+
+def _is_by_itself(task: Any, name: str, parameter: Any) -> bool:
+    has_value = parameter.has_task_value(task.task_family, name)
+    return has_value and parameter.normalize(parameter.task_value(task.task_family, name)) == getattr(task, name)

@@ -1,6 +1,6 @@
 """The verification of index, boxes, plans and shards; and that there is nothing else."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from luigi_ilsvrc import cleanup
 from luigi_ilsvrc.build_record import digest_of, is_as_written, read_record
 from luigi_ilsvrc.dataset.archives import IMAGE_ARCHIVES
 from luigi_ilsvrc.dataset.boxes import write_csv
+from luigi_ilsvrc.dataset.splits import TRAIN, VALIDATION
 from luigi_ilsvrc.findings import Finding, Kind, Report
 from luigi_ilsvrc.formats.plan import plan_file, write_plan
 from luigi_ilsvrc.formats.table import FORMATS
@@ -18,6 +19,7 @@ from luigi_ilsvrc.layouts import class_folders, official
 from luigi_ilsvrc.layouts.index import write_index
 from luigi_ilsvrc.layouts.reader import ImageReader
 from luigi_ilsvrc.layouts.table import Layout
+from luigi_ilsvrc.layouts.tar import ArchiveError
 from luigi_ilsvrc.progress import Progress
 from luigi_ilsvrc.storage.digests import md5_of_file
 from luigi_ilsvrc.storage.manifest import (
@@ -30,9 +32,11 @@ from luigi_ilsvrc.storage.manifest import (
     read_manifest,
 )
 from luigi_ilsvrc.storage.publish import new_file, new_folder
-from luigi_ilsvrc.tasks.bounding_boxes import BoundingBoxCSV
-from luigi_ilsvrc.tasks.downloads import DownloadBoundingBoxes
-from luigi_ilsvrc.tasks.extraction import ExtractBoundingBoxes
+from luigi_ilsvrc.tasks.base import ILSVRCTask
+from luigi_ilsvrc.tasks.bounding_boxes import BoundingBoxCSV, ValidationBoxCSV
+from luigi_ilsvrc.tasks.classes import ClassTable, LabelTableFiles
+from luigi_ilsvrc.tasks.downloads import DownloadBoundingBoxes, DownloadTask
+from luigi_ilsvrc.tasks.extraction import AnnotationTask, ExtractBoundingBoxes
 from luigi_ilsvrc.tasks.indexing import INDEX_TASKS
 from luigi_ilsvrc.tasks.outputs import DataSetTask
 from luigi_ilsvrc.tasks.parameters import ChoiceParameter, IntegerParameter, split_parameter
@@ -78,7 +82,7 @@ def _is_intact(manifest: Path) -> bool:
 
 
 class VerifyBoxes(VerifyPart):
-    """Verifies annotations and boxes: the CSV is computed anew."""
+    """Verifies annotations and boxes of training images: the CSV is computed anew."""
 
     @property
     def name(self) -> str:
@@ -87,7 +91,7 @@ class VerifyBoxes(VerifyPart):
 
     def verify(self, progress: Progress) -> Iterator[Verified]:
         """Read the annotations in archive and folder, and the CSV."""
-        archive = self._has_whole_archive()
+        archive = has_whole_archive(self.clone(DownloadBoundingBoxes))
         task = self.clone(ExtractBoundingBoxes)
         expected = self._archive_entries() if archive else None
         known = (self.paths.archive_record, self.paths.archive, self.paths.quarantine)
@@ -96,35 +100,84 @@ class VerifyBoxes(VerifyPart):
         comes_again = not archive and any(path(DownloadBoundingBoxes.archive).exists() for path in known[1:])
         annotations = self.verify_output(task, expected, progress, is_users=is_users, can_be_made=comes_again)
         yield annotations
-        csv = self._computed_csv(archive, not annotations.report.findings, progress)
-        yield self.verify_output(self.clone(BoundingBoxCSV), None if csv is None else read_files(csv), progress)
-
-    def _has_whole_archive(self) -> bool:
-        download = self.clone(DownloadBoundingBoxes)
-        path, md5 = Path(download.output().path), download.md5()
-        return path.exists() and (md5 is None or md5_of_file(path) == md5.lower())
+        csv = self.clone(BoundingBoxCSV)
+        computed: Path | None = None
+        if archive or not annotations.report.findings:
+            computed = compute_csv(self, csv, official if archive else class_folders, progress)
+        yield self.verify_output(csv, None if computed is None else read_files(computed), progress)
 
     def _archive_entries(self) -> Files:
         return {
             f"{annotation.synset}/{annotation.image}.xml": entry_of(annotation.xml)
-            for annotation in official.read_annotations(self.paths)
+            for annotation in official.read_annotations(self.paths, TRAIN, self.tables)
         }
 
-    def _computed_csv(self, has_archive: bool, has_folder: bool, progress: Progress) -> Path | None:
-        """Write the CSV anew, from the archive, or else from annotations that are as they have to be."""
-        if not has_archive and not has_folder:
+
+class VerifyValidationBoxes(VerifyPart):
+    """Verifies the boxes of validation images: the CSV is computed anew if the annotations are still there."""
+
+    @property
+    def name(self) -> str:
+        """The CSV's name."""
+        return self.paths.validation_bounding_boxes.name
+
+    def verify(self, progress: Progress) -> Iterator[Verified]:
+        """Read the annotations and the CSV."""
+        csv = self.clone(ValidationBoxCSV)
+        layout, computed = csv.layout, None
+        if layout.has_annotations(self.paths, VALIDATION) and (
+            not layout.IS_DOWNLOADED or has_whole_archive(self.clone(csv.download))
+        ):
+            computed = compute_csv(self, csv, layout, progress)
+        yield self.verify_output(csv, None if computed is None else read_files(computed), progress)
+
+
+def has_whole_archive(download: DownloadTask) -> bool:
+    """Tell whether an archive is there and has the MD5 sum that it has to have."""
+    path, md5 = Path(download.output().path), download.md5()
+    return path.exists() and (md5 is None or md5_of_file(path) == md5.lower())
+
+
+def compute_csv(part: VerifyPart, csv: AnnotationTask, layout: Layout, progress: Progress) -> Path:
+    """Write a CSV of boxes anew, from the annotations in a layout; return where."""
+    path, synsets = part.computed(csv), part.tables.synsets()
+    source = layout.annotations_path(part.paths, csv.split)
+    with new_file(path) as new:
+        write_csv(layout.read_annotations(part.paths, csv.split, part.tables), synsets, source, new, progress)
+    return path
+
+
+class VerifyTables(VerifyPart):
+    """Verifies the table of classes and the label tables: they are made anew."""
+
+    @property
+    def name(self) -> str:
+        """The name of the table of classes."""
+        return self.paths.classes.name
+
+    def verify(self, progress: Progress) -> Iterator[Verified]:
+        """Make the tables again, and compare them."""
+        yield self.verify_output(self.clone(ClassTable), self._classes(progress), progress)
+        tables = self.clone(LabelTableFiles)
+        with new_folder(self.computed(tables)) as folder:
+            tables.make(folder, progress)
+        yield self.verify_output(tables, read_files(self.computed(tables)), progress)
+
+    def _classes(self, progress: Progress) -> Files | None:
+        task = self.clone(ClassTable)
+        try:
+            with new_file(self.computed(task)) as path:
+                task.make(path, progress)
+        except (ArchiveError, OSError):
+            # The index is damaged, which its own part finds.
             return None
-        layout: Layout = official if has_archive else class_folders
-        source = layout.annotations_path(self.paths)
-        path = reference_csv(self)
-        with new_file(path) as new:
-            write_csv(layout.read_annotations(self.paths), self.tables.synsets(), source, new, progress)
-        return path
+        return read_files(self.computed(task))
 
 
-def reference_csv(part: VerifyPart) -> Path:
-    """Return where the CSV lies that was computed anew."""
-    return part.computed(part.clone(BoundingBoxCSV))
+def boxes_parts(part: ILSVRCTask, csvs: Iterable[AnnotationTask | None]) -> list[VerifyPart]:
+    """Return the parts that verify CSVs of boxes."""
+    parts: dict[str, type[VerifyPart]] = {TRAIN: VerifyBoxes, VALIDATION: VerifyValidationBoxes}
+    return [part.clone(parts[csv.split]) for csv in csvs if csv is not None]
 
 
 class VerifyPlan(SplitTask, VerifyPart):
@@ -137,19 +190,20 @@ class VerifyPlan(SplitTask, VerifyPart):
 
     def requires(self) -> list[luigi.Task]:
         """Require that index and boxes were verified."""
-        return [self.clone(VerifyIndex), self.clone(VerifyBoxes)]
+        return [self.clone(VerifyIndex), *boxes_parts(self, [self.csv_of_records(self.split)])]
 
     def verify(self, progress: Progress) -> Iterator[Verified]:
         """Compute the plan, write it for the parts that verify shards, and compare it."""
         task = self.clone(PlanShards)
         index = self._verified(reference_index(self, self.split), self.clone(INDEX_TASKS[self.split]))
-        csv = self._verified(reference_csv(self), self.clone(BoundingBoxCSV))
+        boxes = self.csv_of_records(self.split)
+        csv = None if boxes is None else self._verified(self.computed(boxes), boxes)
         expected = None
-        if index is not None and csv is not None:
+        if index is not None and (boxes is None or csv is not None):
             self._compute(index, csv, progress)
             expected = self._expected(task)
         verified = self.verify_output(task, expected, progress)
-        if index is not None and csv is not None and verified.report.findings:
+        if expected is not None and verified.report.findings:
             # So the manifests of shards are compared with the plan that is going to be made.
             self.computed(task).parent.mkdir(parents=True, exist_ok=True)
             reference_plan(self, task).rename(self.computed(task))
@@ -169,7 +223,7 @@ class VerifyPlan(SplitTask, VerifyPart):
             return None
         return output
 
-    def _compute(self, index: Path, csv: Path, progress: Progress) -> None:
+    def _compute(self, index: Path, csv: Path | None, progress: Progress) -> None:
         @cache
         def entries(synset: str) -> Files:
             return image_entries(self, self.split, synset)
@@ -279,10 +333,10 @@ class VerifyBuildRecord(FormatsTask, VerifyPart):
                 yield Finding(Kind.DAMAGED, path, "it is not as it was written", substitute=other)
         for name, digest in record.tables.items():
             copy, given = self.paths.table(name, digest), self.table_paths[name]
-            if not copy.exists() or digest_of(copy) != digest:
-                substitute = given if digest_of(given) == digest else None
+            if not copy.exists() or digest_of(name, copy) != digest:
+                substitute = given if digest_of(name, given) == digest else None
                 yield Finding(Kind.DAMAGED, copy, f"it is not the table of SHA-256 {digest}", substitute=substitute)
 
     def build(self) -> luigi.Task:
         """Return the task that begins a build."""
-        return self.clone(BoundingBoxCSV)
+        return self.clone(LabelTableFiles)

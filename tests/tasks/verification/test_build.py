@@ -39,13 +39,14 @@ def test_a_whole_build_gives_the_dates_file_and_a_second_run_does_nothing(data_d
     assert status == 0, output
     assert verifications(data_dir) == ["2026-11-22.json"]
     verification = json.loads((data_dir / "ilsvrc2012" / "verification" / "2026-11-22.json").read_text())
-    # 90 + 25 images, 40 annotations, three archives, eleven shards and plans, 5 + 5 files of index, the CSV.
+    # 90 + 25 images, 40 annotations, three archives, eleven shards and plans, 5 + 5 files of index, the CSVs, 3 tables.
     assert verification == {
         "date": "2026-11-22",
         "part": "1/1",
+        "images": "auto",
         "formats": ["tfrecord"],
         "shards": {"train": 8, "validation": 3},
-        "files": 90 + 25 + 40 + 3 + 11 + 11 + 10 + 1,
+        "files": 90 + 25 + 40 + 3 + 11 + 11 + 10 + 2 + 3,
         "bytes": sum(path.stat().st_size for path in output_files(data_dir) if not is_record(path)),
         "records": 115,
     }
@@ -65,9 +66,10 @@ def test_a_build_without_archives_and_with_hidden_files_verifies(data_dir: Path,
 
 def test_class_folders_that_a_user_brought_verify_without_manifests(data_dir: Path, ilsvrc: Path) -> None:
     delete_archives(data_dir)
-    for made in ("tfrecords", "index"):
+    for made in ("tfrecords", "index", "label_tables"):
         shutil.rmtree(data_dir / "ilsvrc2012" / made)
-    (data_dir / "bounding_boxes.csv").unlink()
+    for made in ("bounding_boxes.csv", "ilsvrc2012/classes.csv"):
+        (data_dir / made).unlink()
     assert build(data_dir, ilsvrc)[0] == 0
     image = next((data_dir / "ilsvrc2012" / "training_images").glob("*/*"))
     whole = image.read_bytes()

@@ -1,0 +1,135 @@
+"""What a source folder holds: archives, folders of images, folders of annotations, in any of the forms that we know."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from luigi_ilsvrc.dataset.splits import TRAIN, VALIDATION
+from luigi_ilsvrc.dataset.synsets import SYNSET_ENGLISH_KEY, UNIQUE_SYNSETS, VALIDATION_SYNSET_LABELS
+from luigi_ilsvrc.errors import BuildError
+from luigi_ilsvrc.layouts import class_folders, kaggle, official
+
+
+class SourceError(BuildError):
+    """A source does not hold what is to be built from it."""
+
+
+class Form(Protocol):
+    """What a module of this package offers for a form of source folders.
+
+    Attributes
+    ----------
+    IS_READ_IN_PLACE : bool
+        Whether images and annotations are folders, which are read where they lie. If not, the archives are made or
+        linked from what is found.
+    """
+
+    IS_READ_IN_PLACE: bool
+
+    def images(self, split: str) -> list[str]:
+        """Return where the images of a split may lie, below a source folder."""
+
+    def annotations(self, split: str) -> list[str]:
+        """Return where the annotations of a split may lie, below a source folder."""
+
+    def is_recognised(self, path: Path) -> bool:
+        """Tell whether one of these places holds what it has to. Raises OSError if it cannot be read."""
+
+
+FORMS: dict[str, Form] = {
+    "official archives": official,
+    "Kaggle's tree": kaggle,
+    "class folders": class_folders,
+}
+"""By a name for people; of each part, the first form that has it counts."""
+
+
+class Part(NamedTuple):
+    """A part of a data set that a source may have.
+
+    Attributes
+    ----------
+    name : str
+        Of its link, see `source_folders`.
+    title : str
+        For people.
+    places : callable
+        Returns where a form has it.
+    """
+
+    name: str
+    title: str
+    places: Callable[[Form], list[str]]
+
+
+IMAGES = {
+    split: Part(split, title, lambda form, split=split: form.images(split))  # type: ignore[misc]
+    for split, title in {TRAIN: "training images", VALIDATION: "validation images"}.items()
+}
+ANNOTATIONS = {
+    split: Part(f"{split}-annotations", title, lambda form, split=split: form.annotations(split))  # type: ignore[misc]
+    for split, title in {
+        TRAIN: "annotations of training images",
+        VALIDATION: "annotations of validation images",
+    }.items()
+}
+PARTS = (*IMAGES.values(), *ANNOTATIONS.values())
+
+
+class Found(NamedTuple):
+    """Where a part lies in a source folder, and the name of its form."""
+
+    form: str
+    path: Path
+
+    @property
+    def is_read_in_place(self) -> bool:
+        """Whether it is a folder that is read where it lies."""
+        return FORMS[self.form].IS_READ_IN_PLACE
+
+
+def find(folder: Path, part: Part) -> Found | None:
+    """Return where a part lies in a source folder; None if it does not hold it.
+
+    Raises
+    ------
+    SourceError
+        If a place cannot be read.
+    """
+    for name, form in FORMS.items():
+        for place in part.places(form):
+            path = folder / place
+            try:
+                if form.is_recognised(path):
+                    return Found(name, path)
+            except OSError as error:
+                raise SourceError(
+                    f"{path}: the source cannot be read: {error.strerror}; make it readable, or give another --source"
+                ) from error
+    return None
+
+
+def describe(folder: Path) -> list[str]:
+    """Return a line for each part that a source folder holds. Raises `SourceError`."""
+    found = {part.title: find(folder, part) for part in PARTS}
+    return [f"{title}: {it.path} ({it.form})" for title, it in found.items() if it is not None]
+
+
+def missing(folder: Path, part: Part) -> SourceError:
+    """Return the error that says that a source folder lacks a part, and where it was looked for."""
+    places = [place for form in FORMS.values() for place in part.places(form)]
+    if not folder.is_dir():
+        return SourceError(f"{folder}: there is no such folder, or it may not be read; give another --source")
+    without = ", or build without boxes (--bounding-boxes false)" if part in ANNOTATIONS.values() else ""
+    return SourceError(
+        f"{folder}: there are no {part.title}. They were looked for as {', '.join(places)}: none of these is there, or "
+        f"none holds what its name says. Put them there, or give another --source{without}"
+    )
+
+
+def supplied_tables(folder: Path) -> dict[str, Path]:
+    """Return the label tables that a source folder holds, by their official names: under these, or Kaggle's own."""
+    names = (UNIQUE_SYNSETS, VALIDATION_SYNSET_LABELS, SYNSET_ENGLISH_KEY)
+    candidates = [{name: folder / name for name in names}, kaggle.tables(folder)]
+    found = {name: next((files[name] for files in candidates if files[name].is_file()), None) for name in names}
+    return {name: path for name, path in found.items() if path is not None}
