@@ -6,7 +6,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from luigi_ilsvrc.dataset import synsets
-from luigi_ilsvrc.dataset.synsets import PACKAGED_TABLES, LabelTables, TableError
+from luigi_ilsvrc.dataset.synsets import (
+    PACKAGED_TABLES,
+    SYNSET_ENGLISH_KEY,
+    UNIQUE_SYNSETS,
+    VALIDATION_SYNSET_LABELS,
+    LabelTables,
+    TableError,
+    official_form,
+    read_class_names,
+    read_synsets,
+    read_validation_labels,
+)
 
 SYNSETS = ["n01440764", "n01443537", "n01484850"]
 
@@ -140,3 +151,72 @@ def test_a_table_that_has_changed_is_read_again(tables: LabelTables) -> None:
 def test_who_changes_the_list_of_synsets_changes_nothing_for_others(tables: LabelTables) -> None:
     tables.synsets().clear()
     assert len(tables.synsets()) == 2
+
+
+# Kaggle's files ------------------------------------------------------------------------------------------------------
+
+MAPPING = "n01440764 tench, Tinca tinca\nn01443537 goldfish\n"
+SOLUTION = (
+    "ImageId,PredictionString\n"
+    "ILSVRC2012_val_00000002,n01443537 1 2 3 4 \n"
+    "ILSVRC2012_val_00000001,n01440764 5 6 7 8 n01440764 1 2 3 4 \n"
+)
+
+
+@pytest.fixture
+def mapping(tmp_path: Path) -> Path:
+    path = tmp_path / "LOC_synset_mapping.txt"
+    path.write_text(MAPPING)
+    return path
+
+
+@pytest.fixture
+def solution(tmp_path: Path) -> Path:
+    path = tmp_path / "LOC_val_solution.csv"
+    path.write_text(SOLUTION)
+    return path
+
+
+def test_kaggles_mapping_gives_the_synsets_and_their_words(mapping: Path) -> None:
+    assert read_synsets(mapping) == ["n01440764", "n01443537"]
+    words = {"n01440764": "tench, Tinca tinca", "n01443537": "goldfish"}
+    assert read_class_names(mapping, list(words)) == words
+
+
+def test_kaggles_solution_gives_the_first_synset_of_each_image_in_the_order_of_the_images(solution: Path) -> None:
+    assert read_validation_labels(solution, ["n01440764", "n01443537"]) == ["n01440764", "n01443537"]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (SOLUTION.replace("00000002", "00000003"), "3: the table ends without a line for ILSVRC2012_val_00000002"),
+        (SOLUTION.replace("00000002", "00000001"), "3: validation image 1 stands in line 2 already"),
+        (SOLUTION.replace(",n01443537", ";n01443537"), "2: .* is not 'ILSVRC2012_val_"),
+        (SOLUTION.replace("n01440764 5", "n02105855 5"), "3: n02105855 is not in the table of synsets"),
+        ("ImageId,PredictionString\n", "without a line for ILSVRC2012_val_00000001"),
+    ],
+)
+def test_a_damaged_solution_is_named_with_its_line(solution: Path, text: str, reason: str) -> None:
+    solution.write_text(text)
+    with pytest.raises(TableError, match=f"{solution}:.*{reason}|{solution}:{reason}"):
+        read_validation_labels(solution, ["n01440764", "n01443537"])
+
+
+def test_a_damaged_mapping_is_named_with_its_line(mapping: Path) -> None:
+    mapping.write_text(MAPPING + "goldfish\n")
+    for read in (read_synsets, lambda path: read_class_names(path, ["n01440764"])):
+        with pytest.raises(TableError, match=f"{mapping}:3: 'goldfish' is not '<synset> <words>'"):
+            read(mapping)
+
+
+def test_kaggles_files_in_the_official_form_are_the_official_tables(mapping: Path, solution: Path) -> None:
+    assert official_form(UNIQUE_SYNSETS, mapping) == b"n01440764\nn01443537\n"
+    assert official_form(SYNSET_ENGLISH_KEY, mapping) == b"n01440764\ttench, Tinca tinca\nn01443537\tgoldfish\n"
+    assert official_form(VALIDATION_SYNSET_LABELS, solution) == b"n01440764\nn01443537\n"
+
+
+def test_an_official_or_damaged_table_is_its_own_official_form(mapping: Path) -> None:
+    for text in (b"n01440764\nn01443537", MAPPING.encode() + b"goldfish\n", b"\xff"):
+        mapping.write_bytes(text)
+        assert official_form(UNIQUE_SYNSETS, mapping) == text

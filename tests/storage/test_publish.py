@@ -419,3 +419,35 @@ def test_of_many_processes_at_once_one_publishes_and_nothing_else_is_left(
     assert [process.exitcode for process in processes] == [0] * 8
     assert os.listdir(output.parent) == ["output"]
     assert int((output if output.is_file() else output / "number").read_text()) in range(8)
+
+
+# Links ---------------------------------------------------------------------------------------------------------------
+
+
+def test_a_link_is_made_unless_there_is_something(tmp_path: Path) -> None:
+    (tmp_path / "target").mkdir()
+    publish.new_link(tmp_path / "folder" / "link", "../target")
+    assert (tmp_path / "folder" / "link").resolve() == tmp_path / "target"
+    publish.new_link(tmp_path / "folder" / "link", "../other")
+    assert (tmp_path / "folder" / "link").resolve() == tmp_path / "target"
+
+
+def test_a_link_that_leads_nowhere_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "target").mkdir()
+    (tmp_path / "link").symlink_to("gone")
+    publish.new_link(tmp_path / "link", "target")
+    assert (tmp_path / "link").resolve() == tmp_path / "target"
+
+
+def test_a_link_can_be_replaced_at_once(tmp_path: Path) -> None:
+    publish.replace_link(tmp_path / "link", "one")
+    publish.replace_link(tmp_path / "link", "other")
+    assert (tmp_path / "link").readlink() == Path("other")
+    assert [path.name for path in tmp_path.iterdir()] == ["link"]
+
+
+def test_a_folder_of_links_is_published_also_without_syncfs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(publish, "sync_file_system", lambda path: False)
+    with publish.new_folder(tmp_path / "folder") as folder:
+        (folder / "link").symlink_to("gone")
+    assert (tmp_path / "folder" / "link").readlink() == Path("gone")
