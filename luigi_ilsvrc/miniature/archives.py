@@ -3,11 +3,12 @@
 import random
 from collections.abc import Iterator, Sequence
 
+from luigi_ilsvrc.dataset.tar_writer import tar_size
 from luigi_ilsvrc.miniature.annotation_xml import annotation_xml
 from luigi_ilsvrc.miniature.annotations import choose_annotations
 from luigi_ilsvrc.miniature.boxes import choose_boxes
 from luigi_ilsvrc.miniature.images import NamedImage, TrainImages
-from luigi_ilsvrc.miniature.tar import TarMember, compress, tar_size, write_tar
+from luigi_ilsvrc.miniature.tar import TarMember, compress, write_tar
 from luigi_ilsvrc.progress import Progress
 
 

@@ -2,7 +2,8 @@ import gzip
 
 import pytest
 
-from luigi_ilsvrc.miniature.tar import TarMember, compress, tar_size, write_tar
+from luigi_ilsvrc.dataset.tar_writer import tar_size
+from luigi_ilsvrc.miniature.tar import TarMember, compress, write_tar
 from tests.miniature.reading import members
 
 
