@@ -1,0 +1,85 @@
+"""Parquet files as Hugging Face has them, made from archives: rows in no order, over several files."""
+
+import random
+import tarfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow
+import pyarrow.parquet
+
+from luigi_ilsvrc.dataset.archives import IMAGE_ARCHIVES
+from luigi_ilsvrc.dataset.splits import TRAIN
+from luigi_ilsvrc.dataset.synsets import SYNSET_ENGLISH_KEY, UNIQUE_SYNSETS, VALIDATION_SYNSET_LABELS, LabelTables
+
+_SCHEMA = pyarrow.schema(
+    {
+        "image": pyarrow.struct({"bytes": pyarrow.binary(), "path": pyarrow.string()}),
+        "label": pyarrow.int64(),
+    }
+)
+
+
+class Row(NamedTuple):
+    """A row: the image, its path, its label from 0."""
+
+    contents: bytes | None
+    path: str | None
+    label: int | None
+
+
+def tables_in(folder: Path) -> LabelTables:
+    """Return the label tables of a miniature."""
+    return LabelTables(folder / UNIQUE_SYNSETS, folder / VALIDATION_SYNSET_LABELS, folder / SYNSET_ENGLISH_KEY)
+
+
+def write_rows(path: Path, rows: Sequence[Row], rows_per_group: int = 7, **options: Any) -> Path:
+    """Write one parquet file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    table = pyarrow.table(
+        {
+            "image": [{"bytes": row.contents, "path": row.path} for row in rows],
+            "label": [row.label for row in rows],
+        },
+        schema=_SCHEMA,
+    )
+    pyarrow.parquet.write_table(table, path, row_group_size=rows_per_group, **options)
+    return path
+
+
+def write_files(folder: Path, split: str, rows: Sequence[Row], count: int = 3) -> list[Path]:
+    """Write rows, shuffled, to ``<folder>/data/<split>-00000-of-<count>.parquet`` and so on."""
+    shuffled = list(rows)
+    random.Random(f"{split} {count}").shuffle(shuffled)
+    return [
+        write_rows(folder / "data" / f"{split}-{number:05}-of-{count:05}.parquet", shuffled[number::count])
+        for number in range(count)
+    ]
+
+
+def rows_of(miniature: Path, split: str) -> list[Row]:
+    """Return the images of a miniature's archive as rows, with their paths as Hugging Face has them."""
+    tables = tables_in(miniature)
+    synsets, labels = tables.synsets(), tables.validation_labels()
+    rows = []
+    for name, contents in _images(miniature / IMAGE_ARCHIVES[split].name):
+        stem = name.removesuffix(".JPEG")
+        synset = stem.partition("_")[0] if split == TRAIN else labels[int(stem[-8:]) - 1]
+        rows.append(Row(contents, f"{stem}_{synset}.JPEG", synsets.index(synset)))
+    return rows
+
+
+def _images(archive: Path) -> Iterator[tuple[str, bytes]]:
+    with tarfile.open(archive) as tar:
+        for member in tar:
+            contained = tar.extractfile(member)
+            assert contained is not None
+            if member.name.endswith(".tar"):
+                with tarfile.open(fileobj=contained) as inner:
+                    for image in inner:
+                        file = inner.extractfile(image)
+                        assert file is not None
+                        yield image.name, file.read()
+            else:
+                yield member.name, contained.read()
