@@ -137,14 +137,32 @@ def import_archive(
     """
     _check_pyarrow(files[0])
     with _kept_if_full(archive, state):
-        make_folder(state)
-        plan = plan_archive(files, note_all(files, split, tables, state, progress, threads), split, tables)
-        planned = PlannedArchive(plan, files, RowNames(split, tables), archive, state)
-        if not archive.exists():
-            planned.write(progress, threads)
-        md5 = planned.publish(split == TRAIN, progress)
-        shutil.rmtree(state, ignore_errors=True)
-        return md5
+        try:
+            return _import(files, split, tables, archive, state, progress, threads)
+        except FileNotFoundError:
+            # Another process has published it meanwhile, and removed what it was made from.
+            if not archive.exists():
+                raise
+            return _import(files, split, tables, archive, state, progress, threads)
+
+
+def _import(
+    files: Sequence[Path],
+    split: str,
+    tables: LabelTables,
+    archive: Path,
+    state: Path,
+    progress: Progress,
+    threads: int,
+) -> str:
+    make_folder(state)
+    plan = plan_archive(files, note_all(files, split, tables, state, progress, threads), split, tables)
+    planned = PlannedArchive(plan, files, RowNames(split, tables), archive, state)
+    if not archive.exists():
+        planned.write(progress, threads)
+    md5 = planned.publish(split == TRAIN, progress)
+    shutil.rmtree(state, ignore_errors=True)
+    return md5
 
 
 def _check_pyarrow(file: Path) -> None:

@@ -83,3 +83,12 @@ def _images(archive: Path) -> Iterator[tuple[str, bytes]]:
                         yield image.name, file.read()
             else:
                 yield member.name, contained.read()
+
+
+def write_tables(folder: Path, synsets: Sequence[str], labels: Sequence[str]) -> LabelTables:
+    """Write label tables."""
+    tables = tables_in(folder)
+    tables.unique_synsets.write_text("".join(f"{synset}\n" for synset in synsets))
+    tables.validation_synset_labels.write_text("".join(f"{synset}\n" for synset in labels))
+    tables.synset_english_key.write_text("".join(f"{synset}\twords\n" for synset in synsets))
+    return tables

@@ -7,7 +7,6 @@ archive is begun. Two processes at once write the same bytes to the same places.
 
 import os
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
@@ -165,10 +164,9 @@ class PlannedArchive:
             If the archive cannot be read or published.
         """
         if not self.archive.exists():
-            with suppress(FileNotFoundError):  # if another process has published it meanwhile
-                md5 = self._check(self._partial, is_nested, progress)
-                if publish_file(self._partial, self.archive):
-                    return md5
+            md5 = self._check(self._partial, is_nested, progress)
+            if publish_file(self._partial, self.archive):
+                return md5
         return self._check(self.archive, is_nested, progress)
 
     def _check(self, path: Path, is_nested: bool, progress: Progress) -> str:

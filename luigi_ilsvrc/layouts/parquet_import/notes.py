@@ -3,6 +3,7 @@
 A file that was noted is not read again, as long as its size and its time are the same.
 """
 
+import os
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -10,7 +11,7 @@ from threading import Event
 
 from luigi_ilsvrc.dataset.synsets import LabelTables
 from luigi_ilsvrc.layouts.parquet_import.plan import FileImages, list_images
-from luigi_ilsvrc.layouts.parquet_import.rows import RowNames, read_rows
+from luigi_ilsvrc.layouts.parquet_import.rows import RowNames, read_rows, reading_parquet
 from luigi_ilsvrc.layouts.parquet_import.threads import ByteCounter, for_each, until
 from luigi_ilsvrc.layouts.tar import ArchiveError
 from luigi_ilsvrc.progress import Progress
@@ -47,7 +48,7 @@ def note_all(
     """
     names = RowNames(split, tables)
     labels = {synset: label for label, synset in enumerate(tables.synsets())}
-    count = ByteCounter("reading", sum(file.stat().st_size for file in files), progress)
+    count = ByteCounter("reading", sum(_status(file).st_size for file in files), progress)
 
     def note(number: int, stop: Event) -> FileImages:
         return list_images(_note(files[number], names, state, count, stop), split, labels)
@@ -62,23 +63,34 @@ def _note(file: Path, names: RowNames, state: Path, count: ByteCounter, stop: Ev
         if notes.inputs == inputs:
             count.add(int(inputs["size"]))
             return notes
-    notes = Manifest(_read_entries(file, names, count, stop), inputs, file.name)
+    entries = _read_entries(file, int(inputs["size"]), names, count, stop)
     if _inputs(file, names) != inputs:
         raise ArchiveError(f"{file}: it was changed while it was read; run the build again when it is complete")
+    notes = Manifest(entries, inputs, file.name)
     replace_file(path, serialize_manifest(notes))
     return notes
 
 
 def _inputs(file: Path, names: RowNames) -> dict[str, str]:
-    status = file.stat()
+    status = _status(file)
     return {"size": str(status.st_size), "mtime_ns": str(status.st_mtime_ns), "tables": names.digest}
 
 
-def _read_entries(file: Path, names: RowNames, count: ByteCounter, stop: Event) -> Files:
+def _status(file: Path) -> os.stat_result:
+    with reading_parquet(file):
+        return file.stat()
+
+
+def _read_entries(file: Path, size: int, names: RowNames, count: ByteCounter, stop: Event) -> Files:
+    """Read a file of `size` bytes, and count these."""
     entries: Files = {}
     for name, contents in until(stop, read_rows(file, names)):
         if name in entries:
             raise ArchiveError(f"{file}, row {len(entries)}: {name} is there twice; download the file again")
         entries[name] = add_to_entry(Entry(0, 0), [contents])
-        count.add(len(contents))
+        # The file is larger than its images, or smaller, if it is compressed.
+        counted = min(len(contents), size)
+        size -= counted
+        count.add(counted)
+    count.add(size)
     return entries

@@ -7,7 +7,6 @@ images take 100 MB in them, and some times that as Python's own objects.
 
 import hashlib
 from array import array
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -188,7 +187,7 @@ def _check_numbers(table: "pyarrow.Table", tables: LabelTables, folder: Path) ->
 
 def _place(table: "pyarrow.Table", tars: Sequence[str]) -> tuple[int, list[tuple[int, bytes]], "array[int]"]:
     """Return the archive's size, the headers of the inner tars, and the offset of each image."""
-    counts = Counter(table["tar"].to_pylist())
+    counts = {it["values"]: it["counts"] for it in table["tar"].value_counts().to_pylist()}
     headers: list[tuple[int, bytes]] = []
     offsets = array("q")
     position = first = 0

@@ -144,7 +144,7 @@ def read_rows(file: Path, names: RowNames) -> Iterator[Row]:
 
 def _batches(file: Path) -> Iterator[tuple[list[str | None], list[int | None], list["pyarrow.Buffer | None"]]]:
     """Yield paths, labels and bytes of some rows at a time."""
-    with _reading(file):
+    with reading_parquet(file):
         import pyarrow.compute
         import pyarrow.parquet
 
@@ -177,7 +177,8 @@ def _check_columns(file: Path, schema: "pyarrow.Schema") -> None:
 
 
 @contextmanager
-def _reading(file: Path) -> Iterator[None]:
+def reading_parquet(file: Path) -> Iterator[None]:
+    """Turn the errors of the block into an `ArchiveError`, or, if the disk fails, an OSError that names the file."""
     import pyarrow
 
     try:

@@ -53,4 +53,4 @@ class ByteCounter:
         """Report that more bytes are done."""
         with self._lock:
             self._done += size
-            self._progress(self._stage, min(self._done, self._total), self._total, BYTES)
+            self._progress(self._stage, self._done, self._total, BYTES)
