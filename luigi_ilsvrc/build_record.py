@@ -16,6 +16,7 @@ from typing import Any
 
 from luigi_ilsvrc.dataset.archives import ALL_ARCHIVES
 from luigi_ilsvrc.dataset.paths import DataSetPaths
+from luigi_ilsvrc.dataset.splits import SPLITS
 from luigi_ilsvrc.dataset.synsets import official_form
 from luigi_ilsvrc.errors import BuildError
 from luigi_ilsvrc.layouts.source_folders import source_links
@@ -204,7 +205,7 @@ def _is_unused(paths: DataSetPaths) -> bool:
     """Tell whether nothing was made from the label tables: there are archives, complete or not, and records at most."""
     archives = tuple(archive.local_name for archive in ALL_ARCHIVES)
     own = (paths.build_record, paths.tables, paths.manifests, paths.locks)
-    index = {path.name for path in (*own, *source_links(paths))}
+    index = {path.name for path in (*own, *source_links(paths), *map(paths.parquet_import, SPLITS))}
     in_index = {name for name in os.listdir(paths.index_folder) if not name.startswith(paths.extracted_ahead.name)}
     return (
         not paths.bounding_boxes.exists()

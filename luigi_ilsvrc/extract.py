@@ -88,7 +88,7 @@ _SOURCE_AGAIN = "put it back, or give the --source that has it"
 
 
 def link_sorted(images: Iterable[ImageLocation], dataset: Path, folder: Path, output: Path) -> None:
-    """Make ``<folder>/<synset>`` a symbolic link to each class folder; of images in no class folders, a folder of links.
+    """Make ``<folder>/<synset>`` a symbolic link to each class folder; a folder of links, if images lie in none.
 
     The links are right once the folder is `output`.
     """

@@ -116,7 +116,7 @@ def _dataset_names(paths: DataSetPaths) -> set[str]:
 
 def _index_folder_names(paths: DataSetPaths) -> set[str]:
     own = (paths.manifests, paths.build_record, paths.tables, paths.locks, paths.extracted_ahead)
-    return {path.name for path in (*own, *source_links(paths))}
+    return {path.name for path in (*own, *source_links(paths), *map(paths.parquet_import, SPLITS))}
 
 
 def _index_names(paths: DataSetPaths, shard_counts: Mapping[str, int] | None) -> IsKnown:

@@ -89,6 +89,10 @@ class DataSetPaths:
         """Return the link to a folder of the source that is read where it lies; see `layouts.source_folders`."""
         return self.index_folder / f"source-{part}"
 
+    def parquet_import(self, split: str) -> Path:
+        """Return the folder of what is needed to go on with an archive that is made from parquet files."""
+        return self.index_folder / f"{split}-parquet"
+
     def plan(self, split: str, num_shards: int) -> Path:
         """Return the plan of a split's shards."""
         return self.index_folder / f"{split}-plan-of-{num_shards:05}"

@@ -33,6 +33,26 @@ _SUFFIX = ".parquet"
 _NUMBERED = re.compile(r".*-(?P<number>[0-9]{5})-of-(?P<count>[0-9]{5})(?:-[0-9a-f]+)?\.parquet")
 
 
+# The form of a source, see `layouts.sources.Form` ----------------------------------------------------------------
+
+IS_READ_IN_PLACE = False
+
+
+def images(split: str) -> list[str]:
+    """Return what the files of a split are called."""
+    return [f"data/{split}-*{_SUFFIX}", f"{split}-*{_SUFFIX}"]
+
+
+def annotations(split: str) -> list[str]:
+    """Return no place: the files have no annotations."""
+    return []
+
+
+def is_recognised(path: Path) -> bool:
+    """Tell whether there are files of this pattern."""
+    return any(path.parent.glob(path.name))
+
+
 # The files -----------------------------------------------------------------------------------------------------------
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 from luigi_ilsvrc.dataset.splits import TRAIN, VALIDATION
 from luigi_ilsvrc.dataset.synsets import SYNSET_ENGLISH_KEY, UNIQUE_SYNSETS, VALIDATION_SYNSET_LABELS
 from luigi_ilsvrc.errors import BuildError
-from luigi_ilsvrc.layouts import class_folders, kaggle, official
+from luigi_ilsvrc.layouts import class_folders, kaggle, official, parquet
 
 
 class SourceError(BuildError):
@@ -40,6 +40,7 @@ FORMS: dict[str, Form] = {
     "official archives": official,
     "Kaggle's tree": kaggle,
     "class folders": class_folders,
+    "Hugging Face's parquet": parquet,
 }
 """By a name for people; of each part, the first form that has it counts."""
 
@@ -107,6 +108,13 @@ def find(folder: Path, part: Part) -> Found | None:
                     f"{path}: the source cannot be read: {error.strerror}; make it readable, or give another --source"
                 ) from error
     return None
+
+
+def parquet_files(folder: Path, split: str) -> list[Path]:
+    """Return Hugging Face's files of a split if they are what a source folder has of it; see `parquet.find_files`."""
+    found = find(folder, IMAGES[split])
+    is_parquet = found is not None and FORMS[found.form] is parquet
+    return parquet.find_files(folder, split) if is_parquet else []
 
 
 def describe(folder: Path) -> list[str]:

@@ -17,8 +17,9 @@ from luigi_ilsvrc.build_record import (
     digest_of,
     read_used_record,
 )
-from luigi_ilsvrc.dataset.archives import ALL_ARCHIVES, CHECKSUM_FILE, SOURCE
+from luigi_ilsvrc.dataset.archives import ALL_ARCHIVES, CHECKSUM_FILE, IMAGE_ARCHIVES, SOURCE, Archive
 from luigi_ilsvrc.dataset.paths import DataSetPaths
+from luigi_ilsvrc.dataset.splits import SPLITS
 from luigi_ilsvrc.dataset.synsets import (
     PACKAGED_TABLES,
     SYNSET_ENGLISH_KEY,
@@ -30,7 +31,7 @@ from luigi_ilsvrc.download.checksums import read_checksums
 from luigi_ilsvrc.download.urls import is_web_url, without_secrets
 from luigi_ilsvrc.errors import BuildError
 from luigi_ilsvrc.layouts.source_folders import link_folders
-from luigi_ilsvrc.layouts.sources import supplied_tables
+from luigi_ilsvrc.layouts.sources import parquet_files, supplied_tables
 from luigi_ilsvrc.storage import disk, visibility
 from luigi_ilsvrc.tasks.luigi_support import build_worker, logs, resources, scheduling
 from luigi_ilsvrc.tasks.parameters import (
@@ -228,6 +229,13 @@ class ILSVRCTask(luigi.Task):
         sums = read_checksums(self.checksums)
         return {name: sums.get(name) for name in names}
 
+    def official_md5(self, archive: Archive) -> str | None:
+        """Return the official MD5 sum of an archive; None if it is made here, of Hugging Face's parquet files."""
+        folder = self.source_folder
+        split = next((split for split in SPLITS if IMAGE_ARCHIVES[split] == archive), None)
+        is_made = folder is not None and split is not None and bool(parquet_files(folder, split))
+        return None if is_made else archive.md5
+
     def compare_with_record(self) -> None:
         """Raise a `BuildRecordError` if the build was begun with other tables or checksums."""
         record = self.record()
@@ -240,7 +248,7 @@ class ILSVRCTask(luigi.Task):
         record = self.record()
         archives = self.given_checksums()
         if self.checksums == OFFICIAL and record is None:
-            archives = {archive.name: archive.md5 for archive in ALL_ARCHIVES}
+            archives = {archive.name: self.official_md5(archive) for archive in ALL_ARCHIVES}
         # A URL's query may be a signature.
         source = without_secrets(self.source) if is_web_url(self.source) else self.source
         if source == RECORDED:

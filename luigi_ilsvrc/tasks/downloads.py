@@ -40,7 +40,8 @@ from luigi_ilsvrc.download.linking import can_link
 from luigi_ilsvrc.download.partial_file import allocated_bytes
 from luigi_ilsvrc.errors import BuildError
 from luigi_ilsvrc.layouts import official
-from luigi_ilsvrc.layouts.sources import ANNOTATIONS, IMAGES, Part, find, missing
+from luigi_ilsvrc.layouts.parquet import import_archive
+from luigi_ilsvrc.layouts.sources import ANNOTATIONS, IMAGES, Part, find, missing, parquet_files
 from luigi_ilsvrc.progress import Progress
 from luigi_ilsvrc.storage import disk
 from luigi_ilsvrc.storage.digests import md5_of_file
@@ -166,9 +167,8 @@ class DownloadTask(BuildTask):
             return
         path = Path(self.output().path)
         try:
-            expected = self._expected_md5(self.begin_build())
-            progress = TaskProgress(self)
-            md5 = self._verify(path, expected, progress) if path.exists() else self._download(expected, progress)
+            record, progress = self.begin_build(), TaskProgress(self)
+            md5 = self._verify(path, record, progress) if path.exists() else self._bring(record, progress)
             remember_archive(path, md5, self.paths.archive_record(self.archive))
         except OSError as error:
             raise disk.explain_os_error(error, path) from error
@@ -180,9 +180,10 @@ class DownloadTask(BuildTask):
         if folder is not None and not self.output().exists() and find(folder, self.part) is None:
             raise missing(folder, self.part)
 
-    def _download(self, expected: str | None, progress: TaskProgress) -> str:
+    def _bring(self, record: BuildRecord, progress: TaskProgress) -> str:
+        """Download or link the archive; return its MD5 sum."""
         self.check_source()
-        path = Path(self.output().path)
+        path, expected = Path(self.output().path), self._expected_md5(record)
         download(
             self.origin,
             self.archive.name,
@@ -202,8 +203,8 @@ class DownloadTask(BuildTask):
         """Read the archive once, and return its MD5 sum. Raises OSError."""
         return md5_of_file(path, progress)
 
-    def _verify(self, path: Path, expected: str | None, progress: TaskProgress) -> str:
-        md5 = self.md5_of(path, progress)
+    def _verify(self, path: Path, record: BuildRecord, progress: TaskProgress) -> str:
+        expected, md5 = self._expected_md5(record), self.md5_of(path, progress)
         if expected is not None and md5 != expected.lower():
             raise BuildError(
                 f"{path}: its MD5 sum is {md5}, but {expected.lower()} was expected: it is damaged or another archive, "
@@ -231,7 +232,7 @@ class DownloadTask(BuildTask):
         if known is not None:
             return known
         if self.checksums == OFFICIAL and record is None:
-            return self.archive.md5
+            return self.official_md5(self.archive)
         given = self.given_checksums()[name]
         if given is None and self.checksums not in (OFFICIAL, NO_CHECKSUMS):
             raise BuildError(f"{self.checksums}: there is no line for {name}; add one")
@@ -282,6 +283,38 @@ class ImageDownload(DownloadTask):
         """Download, resume or link the archive, and verify it; forget what an earlier run has found in it."""
         self.found = None
         super().run()
+
+    def size(self) -> int | None:
+        """Return the archive's size in bytes, about that of the parquet files that it is made of."""
+        files = self._parquet_files()
+        return sum(file.stat().st_size for file in files) if files else super().size()
+
+    def _parquet_files(self) -> list[Path]:
+        folder = self.source_folder
+        return parquet_files(folder, self.split) if folder is not None else []
+
+    def _bring(self, record: BuildRecord, progress: TaskProgress) -> str:
+        """Download or link the archive, or make it of parquet files; return its MD5 sum."""
+        files = self._parquet_files()
+        if not files:
+            return super()._bring(record, progress)
+        path, known = Path(self.output().path), record.archives.get(self.archive.name)
+        if known is not None:
+            raise BuildError(
+                f"{files[0].parent}: {self.data_dir} was begun with {self.archive.name} of the MD5 sum {known}, and an "
+                "archive made of parquet files is another one: nothing is mixed. Use the source that it was begun "
+                "with, or another --data-dir"
+            )
+        state = self.paths.parquet_import(self.split)
+        md5 = import_archive(files, self.split, self.tables, path, state, progress)
+        remembered = self._remembered() if self._was_used() else None
+        if remembered is not None and remembered.md5 != md5:
+            path.unlink()
+            raise BuildError(
+                f"{files[0].parent}: the images are not those that {self.data_dir} was made of: nothing is mixed. Use "
+                "the files that it was made of, or another --data-dir"
+            )
+        return md5
 
     def md5_of(self, path: Path, progress: Progress) -> str:
         """Read the archive once, and return its MD5 sum; find the images meanwhile."""

@@ -1,5 +1,6 @@
 """The forms that a source folder may have, made from a folder of the official archives."""
 
+import hashlib
 import io
 import shutil
 import tarfile
@@ -7,7 +8,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from luigi_ilsvrc.dataset.archives import BOUNDING_BOX_ARCHIVE, TRAIN_ARCHIVE, VALIDATION_ARCHIVE
+from luigi_ilsvrc.dataset.splits import SPLITS
 from luigi_ilsvrc.dataset.synsets import SYNSET_ENGLISH_KEY, UNIQUE_SYNSETS, VALIDATION_SYNSET_LABELS, LabelTables
+from tests.support.parquet_files import rows_of, write_files
 
 TABLES = (UNIQUE_SYNSETS, VALIDATION_SYNSET_LABELS, SYNSET_ENGLISH_KEY)
 
@@ -159,6 +162,16 @@ def mixed_other_way(source: Path, folder: Path) -> None:
         shutil.copy(source / name, folder)
 
 
+def parquet(source: Path, folder: Path) -> None:
+    """Write Hugging Face's files, and beside them the archive of annotations."""
+    for split in SPLITS:
+        write_files(folder, split, rows_of(source, split))
+    copy_tables(source, folder)
+    shutil.copy(source / BOUNDING_BOX_ARCHIVE.name, folder)
+    md5 = hashlib.md5((source / BOUNDING_BOX_ARCHIVE.name).read_bytes()).hexdigest()
+    (folder / "MD5SUMS").write_text(f"{md5}  {BOUNDING_BOX_ARCHIVE.name}\n")
+
+
 FORMS: dict[str, Callable[[Path, Path], None]] = {
     "Kaggle's tree": kaggle,
     "Kaggle's ILSVRC itself": kaggle_inside,
@@ -167,6 +180,7 @@ FORMS: dict[str, Callable[[Path, Path], None]] = {
     "a build's own folders": ours,
     "archives and a folder": mixed,
     "folders and an archive": mixed_other_way,
+    "Hugging Face's parquet": parquet,
 }
 """By a name for people; each writes its form of a folder of the official archives to another folder."""
 
