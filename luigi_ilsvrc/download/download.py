@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from luigi_ilsvrc.download.checksums import ChecksumError
+from luigi_ilsvrc.download.cookies import Cookies
 from luigi_ilsvrc.download.credentials import Credentials
 from luigi_ilsvrc.download.disk_errors import write_error
 from luigi_ilsvrc.download.linking import can_link, link_verified, mismatch
@@ -54,6 +55,7 @@ def download(
     *,
     md5: str | None,
     credentials: Credentials | None = None,
+    cookies: Cookies | None = None,
     progress: Progress = no_progress,
     connections: int = 4,
     attempts: int = 8,
@@ -80,6 +82,8 @@ def download(
         The MD5 sum, 32 hexadecimal digits; None skips the check.
     credentials : Credentials, optional
         Sent to the host of `source` only, and only when it asks for them.
+    cookies : Cookies, optional
+        Each is sent to the hosts, paths and schemes that it is for, also after a redirect; see `read_cookies`.
     progress : Progress, optional
         Called with the stages ``"downloading"``, ``"copying"`` and ``"checking"``, in bytes, about every MiB; from the
         caller's thread only.
@@ -109,7 +113,7 @@ def download(
     --------
     >>> download("https://example.org/2012", "images.tar", Path("images.tar"), md5=None)  # doctest: +SKIP
     """
-    options = HttpOptions(timeout, min_rate, has_checksum=md5 is not None)
+    options = HttpOptions(timeout, min_rate, has_checksum=md5 is not None, cookies=cookies or Cookies())
     open_origin = functools.partial(open_source, source, name, credentials, options)
     for _ in range(_MAX_LOST):
         try:

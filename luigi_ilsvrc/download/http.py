@@ -8,10 +8,12 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 from urllib.parse import quote, urljoin, urlsplit
 
 import requests
+from requests.cookies import extract_cookies_to_jar
 from urllib3.exceptions import HTTPError
 
 from luigi_ilsvrc.dataset import archives
@@ -30,7 +32,10 @@ _TERMS = f"The terms have to be accepted once, at {archives.SIGN_UP}"
 
 
 class HttpFile:
-    """A file on a web server. The account is sent to the host of `source` only, and only when it asks for one.
+    """A file on a web server.
+
+    The account is sent to the host of `source` only, and only when it asks for one; a cookie, to the
+    URLs that it is for.
 
     Attributes
     ----------
@@ -54,6 +59,7 @@ class HttpFile:
         self._name = name
         self._credentials = credentials
         self._options = options
+        self._cookies = options.cookies
         self._session = _session(options)
         self._login: Login = no_login
         self._response: requests.Response | None = None
@@ -146,10 +152,13 @@ class HttpFile:
         self._requested = url
         try:
             auth = self._login if host_of(url) == self._host else no_login
+            given = {**headers, **self._cookies.headers(url)}
             with self._network_errors():
-                return self._session.get(
-                    url, headers=headers, auth=auth, timeout=self._options.timeout, stream=True, allow_redirects=False
+                response = self._session.get(
+                    url, headers=given, auth=auth, timeout=self._options.timeout, stream=True, allow_redirects=False
                 )
+            extract_cookies_to_jar(self._cookies.jar, response.request, response.raw)  # type: ignore[no-untyped-call]
+            return response
         except (ValueError, OverflowError):
             raise explain_invalid_url(url, self.address, is_redirect=url != self._url) from None
 
@@ -253,7 +262,17 @@ class HttpFile:
     def _account_advice(self) -> str:
         verb = "check" if self._credentials else "set"
         netrc = f"~/.netrc for {self._host[1]}"
-        return f"{verb} {USERNAME_VARIABLE} and {ACCESS_KEY_VARIABLE} in the environment, or {netrc}."
+        account = f"{verb} {USERNAME_VARIABLE} and {ACCESS_KEY_VARIABLE} in the environment, or {netrc}"
+        if self._cookies.path is None:
+            return f"{account}, or give the cookies of a browser that is logged in with --cookies."
+        return f"{self._cookie_advice}: export them again from a browser that is logged in; or {account}."
+
+    @property
+    def _cookie_advice(self) -> str:
+        path, host = self._cookies.path, self._host[1]
+        if self._cookies.headers(self._url):
+            return f"the cookies of {path} may have expired"
+        return f"{path} has no valid cookie for {host}"
 
 
 _CHECK = "check --source, and the name of the file"
@@ -270,6 +289,8 @@ def _session(options: HttpOptions) -> requests.Session:
     session = requests.Session()
     # With a compressed body, neither its length nor its offsets would be the file's.
     session.headers["Accept-Encoding"] = "identity"
+    # Not left to requests, which would send a cookie that is for one host to the hosts below it, too.
+    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
     # Not shorter than the time-out: a server may be silent until then.
     adapter = Adapter(RateLimit(options.min_rate, max(WINDOW_SECONDS, options.timeout)))
     for scheme in ("http://", "https://"):

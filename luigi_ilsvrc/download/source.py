@@ -6,10 +6,11 @@ it retries nothing: a `TransientError` says that another attempt may succeed.
 
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from luigi_ilsvrc.download.cookies import Cookies
 from luigi_ilsvrc.errors import BuildError
 
 CHUNK = 1 << 18
@@ -110,11 +111,14 @@ class HttpOptions:
     has_checksum : bool
         Whether an MD5 sum decides at the end. Then the file's length is enough to tell that it is the same file: the
         hosts of a mirror may send other ETags and dates for the same bytes.
+    cookies : Cookies
+        Each is sent to the URLs that it is for; those that servers set are added.
     """
 
     timeout: float
     min_rate: float = 0
     has_checksum: bool = False
+    cookies: Cookies = field(default_factory=Cookies)
 
 
 class Source(Protocol):

@@ -47,6 +47,7 @@ from luigi_ilsvrc.tasks.parameters import (
     setting,
     unwrapped_errors,
 )
+from luigi_ilsvrc.tasks.source_login import SourceLoginTask
 
 OFFICIAL = "official"
 NO_CHECKSUMS = "none"
@@ -72,7 +73,7 @@ def _table_parameter(name: str, description: str) -> FileParameter:
     )
 
 
-class ILSVRCTask(luigi.Task):
+class ILSVRCTask(SourceLoginTask):
     """A task of the build of one data set.
 
     Source, label tables and checksums are given to a command, which writes them to the build's record. The scheduler is
@@ -345,10 +346,12 @@ class BuildTask(ILSVRCTask):
     def deps(self) -> list[luigi.Task]:
         """Return what is required; when a command schedules the first task of a build, write the build's record.
 
-        Before the scheduler knows the task: a worker on another host may get it at once.
+        Before the scheduler knows the task: a worker on another host may get it at once. What would otherwise stop a
+        download later is checked before that.
         """
         is_first = self.source != RECORDED and scheduling.is_first_of(self.data_dir)
         if is_first:
+            self.read_cookies()
             # What is required depends on it.
             _linked.discard((self.data_dir, self.source))
             self.link_source()

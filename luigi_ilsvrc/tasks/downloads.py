@@ -190,6 +190,7 @@ class DownloadTask(BuildTask):
             path,
             md5=expected,
             credentials=self._credentials(),
+            cookies=self.read_cookies(),
             progress=progress,
             connections=self.connections,
             attempts=self.attempts,

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from luigi_ilsvrc.download.cookies import Cookies
 from luigi_ilsvrc.download.credentials import Credentials
 from luigi_ilsvrc.download.download import download
 from luigi_ilsvrc.download.source import DownloadError
@@ -65,6 +66,7 @@ class Fetch:
         name: str = NAME,
         md5: str | None = md5_of(BODY),
         credentials: Credentials | None = None,
+        cookies: Cookies | None = None,
         connections: int | None = None,
         attempts: int = 3,
         timeout: float = 1,
@@ -77,6 +79,7 @@ class Fetch:
             destination,
             md5=md5,
             credentials=credentials,
+            cookies=cookies,
             connections=connections or self.connections,
             attempts=attempts,
             timeout=timeout,

@@ -190,6 +190,29 @@ def test_a_checksum_file_without_the_archive_is_named(source: Path, data_dir: Pa
     assert f"{source}/MD5SUMS: there is no line for {TRAIN_ARCHIVE.name}" in the_error(output)
 
 
+@pytest.mark.parametrize("task", ["BuildAll", "DownloadTrain"])
+def test_cookies_that_cannot_be_read_are_refused_before_anything_is_scheduled(
+    ilsvrc: Path, data_dir: Path, tmp_path: Path, task: str
+) -> None:
+    cookies = tmp_path / "cookies.txt"
+    options = (task, "--data-dir", data_dir, "--source", ilsvrc, "--cookies", cookies)
+    status, output = luigi(*options)
+    assert status == 35
+    assert the_error(output).startswith(f"ERROR: {task}: {cookies}: No such file or directory; ")
+    cookies.write_text("# cookies\nexample.org FALSE / FALSE 0 session s3cret\n")
+    status, output = luigi(*options)
+    assert status == 35
+    assert the_error(output).startswith(f"ERROR: {task}: {cookies}, line 2: not a cookie; ")
+    assert "s3cret" not in output
+    assert not data_dir.exists()
+
+
+def test_a_complete_build_does_not_need_its_cookies_any_more(built: Path, tmp_path: Path, ilsvrc: Path) -> None:
+    cookies = ("--cookies", tmp_path / "deleted.txt")
+    status, output = luigi("BuildAll", "--data-dir", built, "--source", ilsvrc, *SHARDS, *cookies)
+    assert status == 0, output
+
+
 NONSENSE = [
     ("TFRecords", "train_shards", "0"),
     ("TFRecords", "train_shards", "many"),

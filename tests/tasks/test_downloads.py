@@ -20,6 +20,18 @@ def test_fewer_connections_than_one_are_refused(connections: str) -> None:
         BuildAll.from_str_params({"connections": connections})
 
 
+def test_the_cookies_reach_the_downloads_and_change_no_task(tmp_path: Path) -> None:
+    build = BuildAll(cookies=str(tmp_path / "folder" / ".." / "cookies.txt"))
+    assert build.clone(DownloadTrain).cookies == str(tmp_path / "cookies.txt")
+    assert build.clone(DownloadTrain).task_id == DownloadTrain().task_id
+
+
+@pytest.mark.parametrize("cookies", ["", "https://example.org/cookies.txt"])
+def test_cookies_that_are_no_path_are_refused(cookies: str) -> None:
+    with pytest.raises(ParameterError, match="--cookies: .* is not a path"):
+        BuildAll(cookies=cookies)
+
+
 def test_gaps_in_a_partial_archive_are_still_to_come(tmp_path: Path) -> None:
     download = DownloadTrain(data_dir=tmp_path)
     size = download.size() or 0
