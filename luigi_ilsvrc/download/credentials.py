@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from luigi_ilsvrc.download.source import DownloadError
-from luigi_ilsvrc.download.urls import is_web_url
+from luigi_ilsvrc.download.urls import Host, host_of, is_web_url
 
 USERNAME_VARIABLE = "IMAGENET_USERNAME"
 """The environment variable of the user name."""
@@ -20,8 +20,19 @@ class Credentials:
     access_key: str = field(repr=False)
 
 
+_remembered: dict[Host, Credentials] = {}
+# Not in os.environ: the programs that a process starts get that, and it can be read in /proc.
+
+
+def remember_credentials(url: str, credentials: Credentials) -> None:
+    """Let `find_credentials` return an account for the host of `url`, in this process and in those that it forks."""
+    _remembered[host_of(url)] = credentials
+
+
 def find_credentials(url: str, username: str | None, access_key: str | None) -> Credentials | None:
     """Return the given account, or else what ``~/.netrc`` (or ``$NETRC``) has for the host of `url`, or else None.
+
+    The last place is what `remember_credentials` was told.
 
     Parameters
     ----------
@@ -41,7 +52,7 @@ def find_credentials(url: str, username: str | None, access_key: str | None) -> 
         raise DownloadError(
             f"only one of {USERNAME_VARIABLE} and {ACCESS_KEY_VARIABLE} is set; set both, or neither to use ~/.netrc"
         )
-    return _from_netrc(url) if is_web_url(url) else None
+    return (_from_netrc(url) or _remembered.get(host_of(url))) if is_web_url(url) else None
 
 
 def _from_netrc(url: str) -> Credentials | None:

@@ -21,7 +21,7 @@ from luigi_ilsvrc.download.archive_check import FIRST_BYTES, NOTHING, PAGE, unex
 from luigi_ilsvrc.download.credentials import ACCESS_KEY_VARIABLE, USERNAME_VARIABLE, Credentials
 from luigi_ilsvrc.download.http_adapter import WINDOW_SECONDS, Adapter, RateLimit
 from luigi_ilsvrc.download.http_errors import explain, explain_invalid_url, proxy_login_advice, proxy_variable
-from luigi_ilsvrc.download.login import DigestLogin, Login, login, no_login
+from luigi_ilsvrc.download.login import DigestLogin, Login, is_login_offered, login, no_login
 from luigi_ilsvrc.download.server_text import is_validator, number, shown
 from luigi_ilsvrc.download.source import CHUNK, DownloadError, FileVersion, HttpOptions, Reply, TransientError
 from luigi_ilsvrc.download.urls import host_of, is_web_url, without_secrets
@@ -89,6 +89,17 @@ class HttpFile:
                 yield self._nothing_left(response, start)
             else:
                 raise self._error(response)
+
+    def refusal(self) -> str | None:
+        """Ask for the first bytes; return the status if the server asks for an account, or refuses the one it was sent.
+
+        None if it answers anything else, whether that is the file or not. Raises what `open` raises.
+        """
+        with closing(self._get(self._range_headers(0, None, FIRST_BYTES))) as response:
+            is_asked = response.status_code == 401 and host_of(response.url) == self._host
+            is_offered = is_asked and is_login_offered(response.headers.get("WWW-Authenticate", ""))
+            is_refused = response.status_code == 403 and self._login is not no_login
+            return _status(response) if is_offered or is_refused else None
 
     def abort(self) -> None:
         """End the reply that another thread reads; see `ParallelSource`."""
@@ -244,7 +255,7 @@ class HttpFile:
             raise explain(error, self._requested) from None
 
     def _error(self, response: requests.Response) -> DownloadError | TransientError:
-        status = f"{response.status_code} {shown(response.reason or '')}".strip()
+        status = _status(response)
         if response.status_code in _TRANSIENT_STATUSES:
             return TransientError(status, retry_after=_seconds(response.headers.get("Retry-After", "")))
         return DownloadError(f"{_shown_url(response)} answered {status}: {self._status_advice(response)}")
@@ -296,6 +307,10 @@ def _session(options: HttpOptions) -> requests.Session:
     for scheme in ("http://", "https://"):
         session.mount(scheme, adapter)
     return session
+
+
+def _status(response: requests.Response) -> str:
+    return f"{response.status_code} {shown(response.reason or '')}".strip()
 
 
 def _shown_url(response: requests.Response) -> str:

@@ -66,6 +66,14 @@ def login(challenge: str, credentials: Credentials | None, address: str) -> Logi
     return None
 
 
+def is_login_offered(challenge: str) -> bool:
+    """Tell whether the header WWW-Authenticate offers a way to log in that `login` knows."""
+    try:
+        return login(challenge, Credentials("", ""), "") is not None
+    except DownloadError:
+        return False
+
+
 class DigestLogin:
     """Logs in by digests; may be used by several threads.
 

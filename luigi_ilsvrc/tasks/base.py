@@ -355,6 +355,8 @@ class BuildTask(ILSVRCTask):
             # What is required depends on it.
             _linked.discard((self.data_dir, self.source))
             self.link_source()
+            if is_web_url(self.source):
+                self.ask_for_account_of_command()
         required = super().deps()
         if is_first:
             try:

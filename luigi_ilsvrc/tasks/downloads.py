@@ -2,7 +2,6 @@
 
 import logging
 import os
-from configparser import InterpolationError
 from contextlib import suppress
 from pathlib import Path
 from typing import ClassVar
@@ -29,12 +28,7 @@ from luigi_ilsvrc.dataset.archives import (
     Archive,
 )
 from luigi_ilsvrc.dataset.splits import TRAIN, VALIDATION
-from luigi_ilsvrc.download.credentials import (
-    ACCESS_KEY_VARIABLE,
-    USERNAME_VARIABLE,
-    Credentials,
-    find_credentials,
-)
+from luigi_ilsvrc.download.account import ask_for_account
 from luigi_ilsvrc.download.download import download
 from luigi_ilsvrc.download.linking import can_link
 from luigi_ilsvrc.download.partial_file import allocated_bytes
@@ -48,7 +42,8 @@ from luigi_ilsvrc.storage.digests import md5_of_file
 from luigi_ilsvrc.tasks.base import NO_CHECKSUMS, OFFICIAL, BuildTask
 from luigi_ilsvrc.tasks.luigi_support import resources
 from luigi_ilsvrc.tasks.luigi_support.task_progress import TaskProgress
-from luigi_ilsvrc.tasks.parameters import SECTION, IntegerParameter, SecondsParameter, setting
+from luigi_ilsvrc.tasks.parameters import IntegerParameter, SecondsParameter, setting
+from luigi_ilsvrc.tasks.source_login import NO_COOKIES, account_for, is_account_set
 
 logger = logging.getLogger("luigi-interface")
 
@@ -189,7 +184,7 @@ class DownloadTask(BuildTask):
             self.archive.name,
             path,
             md5=expected,
-            credentials=self._credentials(),
+            credentials=account_for(self.origin),
             cookies=self.read_cookies(),
             progress=progress,
             connections=self.connections,
@@ -250,21 +245,13 @@ class DownloadTask(BuildTask):
         split = next(split for split, archive in IMAGE_ARCHIVES.items() if archive == self.archive)
         return self.paths.index(split).exists()
 
-    def _credentials(self) -> Credentials | None:
-        return find_credentials(
-            self.origin,
-            os.environ.get(USERNAME_VARIABLE) or _configured("username"),
-            os.environ.get(ACCESS_KEY_VARIABLE) or _configured("access_key"),
-        )
-
-
-def _configured(name: str) -> str | None:
-    config = luigi.configuration.get_config()
-    try:
-        return config.get(SECTION, name, None)
-    except InterpolationError:
-        # A key may contain a %, and the exception would quote it.
-        return config.get(SECTION, name, None, raw=True)
+    def ask_for_account(self) -> bool:
+        """Ask for an account if the archive has to be downloaded, none is set and the source wants one."""
+        if os.path.exists(self.output().path):
+            return False
+        if self.cookies == NO_COOKIES and not is_account_set(self.origin):
+            ask_for_account(self.origin, self.archive.name, self.timeout)
+        return True
 
 
 class ImageDownload(DownloadTask):

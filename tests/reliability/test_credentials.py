@@ -7,14 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.account_server import ACCESS_KEY, USERNAME, accounts_only
-from tests.support.running import SHARDS, luigi, luigid, start_luigi
+from tests.support.account_server import ACCESS_KEY, SESSION, USERNAME, accounts_only
+from tests.support.running import PROJECT, SHARDS, luigi, luigid, start_luigi
 
 pytestmark = pytest.mark.slow
 
 SECRETS = [
     secret.encode()
-    for secret in (USERNAME, ACCESS_KEY, base64.b64encode(f"{USERNAME}:{ACCESS_KEY}".encode()).decode().rstrip("="))
+    for secret in (
+        USERNAME,
+        ACCESS_KEY,
+        SESSION,
+        base64.b64encode(f"{USERNAME}:{ACCESS_KEY}".encode()).decode().rstrip("="),
+    )
 ]
 
 
@@ -27,7 +32,13 @@ def command_lines() -> Iterator[bytes]:
             continue
 
 
-def test_after_a_build_that_needed_an_account_it_is_found_nowhere(ilsvrc: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("login", ["account", "cookies"])
+def test_after_a_build_that_needed_a_login_it_is_found_nowhere(
+    ilsvrc: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, login: str
+) -> None:
+    cookies = tmp_path_factory.mktemp("browser") / "cookies.txt"
+    cookies.write_text(f"#HttpOnly_127.0.0.1\tFALSE\t/\tFALSE\t0\tsession\t{SESSION}\n")
+    account = {"IMAGENET_USERNAME": USERNAME, "IMAGENET_ACCESS_KEY": ACCESS_KEY}
     data_dir = tmp_path / "data"
     tables = ("unique_synsets", "validation_synset_labels", "synset_english_key")
     given = [word for name in tables for word in (f"--{name.replace('_', '-')}", ilsvrc / f"{name}.txt")]
@@ -36,8 +47,9 @@ def test_after_a_build_that_needed_an_account_it_is_found_nowhere(ilsvrc: Path, 
         build = start_luigi(
             *("BuildAll", "--data-dir", data_dir, "--source", url, "--checksums", ilsvrc / "MD5SUMS", *given, *SHARDS),
             *("--scheduler-host", "127.0.0.1", "--scheduler-port", port, "--workers", "2", "--log-level", "DEBUG"),
-            IMAGENET_USERNAME=USERNAME,
-            IMAGENET_ACCESS_KEY=ACCESS_KEY,
+            *(("--cookies", cookies) if login == "cookies" else ()),
+            config=PROJECT / "luigi.cfg",
+            **(account if login == "account" else {}),
         )
         said: list[str] = []
         reader = threading.Thread(target=lambda: said.append(build.communicate(timeout=120)[0]))

@@ -1,4 +1,4 @@
-"""A web server that serves a folder to one account, as image-net.org does.
+"""A web server that serves a folder to one account, or to a browser that is logged in.
 
 ``python -m tests.support.account_server FOLDER PORT`` serves it to all hosts.
 """
@@ -15,12 +15,31 @@ from typing import Any
 
 USERNAME = "somebody-special"
 ACCESS_KEY = "very%secret-key"
+SESSION = "very-secret-session"
+"""The value of the cookie ``session`` of a browser that is logged in."""
+
+
+class AccountServer(ThreadingHTTPServer):
+    """Serves a folder to those who are logged in; `requests` has the header Authorization of each request."""
+
+    daemon_threads = True
+
+    def __init__(self, directory: Path, address: str = "127.0.0.1", port: int = 0) -> None:
+        super().__init__((address, port), partial(_AccountsOnly, directory=str(directory)))
+        self.requests: list[str | None] = []
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
 
 
 class _AccountsOnly(SimpleHTTPRequestHandler):
+    server: AccountServer
+
     def do_GET(self) -> None:
+        self.server.requests.append(self.headers.get("Authorization"))
         expected = "Basic " + base64.b64encode(f"{USERNAME}:{ACCESS_KEY}".encode()).decode()
-        if self.headers.get("Authorization") == expected:
+        if expected == self.headers.get("Authorization") or self.headers.get("Cookie") == f"session={SESSION}":
             return super().do_GET()
         self.send_response(401)
         self.send_header("WWW-Authenticate", 'Basic realm="ImageNet"')
@@ -31,19 +50,22 @@ class _AccountsOnly(SimpleHTTPRequestHandler):
         pass
 
 
-def _server(directory: Path, address: str, port: int) -> ThreadingHTTPServer:
-    return ThreadingHTTPServer((address, port), partial(_AccountsOnly, directory=str(directory)))
+@contextmanager
+def running(directory: Path) -> Iterator[AccountServer]:
+    """Serve a folder on loopback; yield the server."""
+    with AccountServer(directory) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.shutdown()
 
 
 @contextmanager
 def accounts_only(directory: Path) -> Iterator[str]:
     """Serve a folder on loopback; yield its URL."""
-    with _server(directory, "127.0.0.1", 0) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
+    with running(directory) as server:
+        yield server.url
 
 
 if __name__ == "__main__":
-    with _server(Path(sys.argv[1]), "0.0.0.0", int(sys.argv[2])) as everywhere:
+    with AccountServer(Path(sys.argv[1]), "0.0.0.0", int(sys.argv[2])) as everywhere:
         everywhere.serve_forever()

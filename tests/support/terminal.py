@@ -12,15 +12,25 @@ COLUMNS = 140
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
-def run_in_terminal(command: Sequence[object], environment: Mapping[str, str]) -> tuple[int, str]:
-    """Run a command in a terminal of 140 columns; return its exit status, and all that it wrote."""
+def run_in_terminal(
+    command: Sequence[object], environment: Mapping[str, str], answers: Sequence[tuple[str, str]] = ()
+) -> tuple[int, str]:
+    """Run a command in a terminal of 140 columns; return its exit status, and all that the terminal showed.
+
+    Each of `answers` is a prompt and what is typed when it is shown, in their order; a line ends with its newline.
+    """
     pid, terminal = pty.fork()
     if pid == 0:
         os.chdir("/")
         os.execve(str(command[0]), list(map(str, command)), {**environment, "TERM": "xterm"})
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 40, COLUMNS, 0, 0))
-    written = b""
+    written, read = b"", 0
+    waiting = list(answers)
     while True:
+        if waiting and (found := written.find(waiting[0][0].encode(), read)) >= 0:
+            prompt, typed = waiting.pop(0)
+            read = found + len(prompt.encode())
+            os.write(terminal, typed.encode())
         try:
             chunk = os.read(terminal, 1 << 16)
         except OSError:
