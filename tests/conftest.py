@@ -1,6 +1,7 @@
 import shutil
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,6 +12,12 @@ from tests.support.running import QUICK, SHARDS, luigi
 def pytest_configure() -> None:
     """Take Ctrl-C as in a terminal: what runs in the background of a shell script ignores it."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session")
+def tensorflow() -> Any:
+    """What reads the shards, and the oracle of its formats; without it, the tests that need it are skipped."""
+    return pytest.importorskip("tensorflow")
 
 
 @pytest.fixture(scope="session")
