@@ -177,6 +177,15 @@ def test_a_snippet_is_valid_python(block: Block) -> None:
 
 
 @pytest.mark.slow
+def test_a_model_is_fitted_to_the_shards(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("tensorflow")
+    names = execute(snippet("model.fit"), checkout, monkeypatch)
+    assert names["model"].optimizer.iterations == 5
+    [loss] = names["history"].history["loss"]
+    assert 0 < loss < 20
+
+
+@pytest.mark.slow
 def test_tf_data_reads_every_training_image(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("tensorflow")
     images = execute(snippet("tf.data.Dataset"), checkout, monkeypatch)["images"]
@@ -186,11 +195,22 @@ def test_tf_data_reads_every_training_image(checkout: Path, monkeypatch: pytest.
 
 
 @pytest.mark.slow
-def test_torchvision_reads_the_class_folders(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("torchvision")
-    images = execute(snippet("ImageFolder"), checkout, monkeypatch)["images"]
+def test_a_loop_reads_the_class_folders(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = execute(snippet("for path, label in"), checkout, monkeypatch)
+    assert len(names["images"]) == 400
+    assert set(names["images"].targets) == set(range(10))
+    assert names["label"] == 9
+    assert names["pixels"].size == (224, 224)
+
+
+@pytest.mark.slow
+def test_a_data_set_of_pytorch_reads_the_class_folders(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("torch")
+    images = execute(snippet("torch.utils.data"), checkout, monkeypatch)["Images"](
+        "data", "train", lambda image: image.size
+    )
     assert len(images) == 400
-    assert {label for _, label in images.samples} == set(range(10))
+    assert images[0][1] == 0
 
 
 @pytest.mark.slow

@@ -109,6 +109,6 @@ def _check_classes(paths: DataSetPaths, folders: Path, classes: list[str]) -> No
         )
     if foreign := sorted(set(classes).difference(synsets)):
         raise DatasetError(
-            f"{folders}: {len(foreign)} folders are none of the {len(synsets)} classes: {shorten(foreign)}; delete "
+            f"{folders}: there are folders that are none of the {len(synsets)} classes: {shorten(foreign)}; delete "
             "them, or wait for the end of the build"
         )

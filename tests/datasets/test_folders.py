@@ -121,4 +121,6 @@ def test_a_missing_class_folder_is_named_as_it_would_change_the_labels_behind_it
 @pytest.mark.slow
 def test_a_folder_that_is_no_class_is_named(data_dir: Path) -> None:
     write_files(data_dir, ".ipynb_checkpoints/1.JPEG")
-    assert "/training_images: 1 folders are none of the 5 classes: .ipynb_checkpoints; delete" in error(data_dir)
+    assert "/training_images: there are folders that are none of the 5 classes: .ipynb_checkpoints; delete" in error(
+        data_dir
+    )
