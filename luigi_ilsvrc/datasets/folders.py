@@ -87,13 +87,17 @@ def _images_in(folder: Path) -> list[str]:
     # As torchvision: folders within are walked too, through links, each folder's own files first.
     found = [
         os.path.join(root, name)
-        for root, _, names in sorted(os.walk(folder, followlinks=True))
+        for root, _, names in sorted(os.walk(folder, onerror=_refuse, followlinks=True))
         for name in sorted(names)
         if name.lower().endswith(_IMAGE_ENDINGS)
     ]
     if not found:
         raise DatasetError(f"{folder}: there is no image in this class folder; delete it and run BuildAll again")
     return found
+
+
+def _refuse(error: OSError) -> None:
+    raise DatasetError(f"{error.filename}: the class folder cannot be read: {error.strerror}; fix this") from error
 
 
 def _check_classes(paths: DataSetPaths, folders: Path, classes: list[str]) -> None:

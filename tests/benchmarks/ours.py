@@ -1,6 +1,7 @@
 """Our side, where it is not Luigi's own command line; each function runs as a process, ``-m tests.benchmarks.ours``."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 
@@ -23,8 +24,19 @@ def luigi_after_imports(*arguments: str) -> None:
     luigi_run(list(arguments))
 
 
+def read(data_dir: str) -> None:
+    """Read all training images, decoded and squashed to 224 x 224; counted once the pipeline is set up."""
+    from luigi_ilsvrc.datasets import tf_dataset
+    from tests.benchmarks.reading import BATCH, SIZE, read_all
+
+    read_all(tf_dataset(data_dir, "train", image_size=SIZE, resize="squash", batch_size=BATCH))
+
+
+_FUNCTIONS: dict[str, Callable[..., None]] = {
+    "download": download,
+    "luigi_after_imports": luigi_after_imports,
+    "read": read,
+}
+
 if __name__ == "__main__":
-    if sys.argv[1] == "download":
-        download(*sys.argv[2:])
-    else:
-        luigi_after_imports(*sys.argv[2:])
+    _FUNCTIONS[sys.argv[1]](*sys.argv[2:])

@@ -268,6 +268,37 @@ def verify(data: Data) -> Iterator[Stage]:
     shutil.rmtree(built)
 
 
+# Reading -------------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def read(data: Data) -> Iterator[Stage]:
+    """Read the shards for a training."""
+    source, built = data.photographs, {"ours": data.directory / "shards", "peer": data.directory / "tfds"}
+    for side, command in {
+        "ours": _luigi(data, "TFRecords", source, built["ours"], *_shard_options(data)),
+        "peer": _shell(_python("peers", "tfds", source, built["peer"])),
+    }.items():
+        built[side].mkdir()
+        run(command, data.directory / "command.log")
+
+    def peer(dct_method: str) -> Arrange:
+        return lambda outputs: _shell(_python("peers", "as_dataset", built["peer"], dct_method))
+
+    yield Stage(
+        "read",
+        f"read {data.images:,} images from shards, decode them, resize them to 224 x 224, batches of 128",
+        lambda outputs: _shell(_python("ours", "read", built["ours"])),
+        {"tensorflow-datasets, same decoder": peer("INTEGER_ACCURATE"), "tensorflow-datasets": peer("default")},
+        [Goal("tensorflow-datasets, same decoder", "wall", 1.0, is_cold) for is_cold in (False, True)],
+        "Ours is `tf_dataset`, the peer `as_dataset` of its own data set of the same images, both in order and "
+        "squashed, counted from the first batch that is asked for. By default, tensorflow-datasets decodes with "
+        "INTEGER_FAST, which gives other pixels; ours takes INTEGER_ACCURATE, which the peer's first row has too.",
+    )
+    for directory in built.values():
+        shutil.rmtree(directory)
+
+
 # The graph -----------------------------------------------------------------------------------------------------------
 
 
@@ -336,6 +367,7 @@ STAGES: dict[str, Callable[[Data], AbstractContextManager[Stage]]] = {
     "shards": shards,
     "build": build,
     "verify": verify,
+    "read": read,
     "graph": graph,
     "complete": complete,
 }
@@ -349,7 +381,7 @@ _PROGRAMS = {
     "build": ("bash", "md5sum", "tar"),
     "verify": ("bash", "find", "xargs", "md5sum"),
 }
-_LIBRARIES = {"shards": "tensorflow_datasets", "build": "tensorflow_datasets"}
+_LIBRARIES = dict.fromkeys(("shards", "build", "read"), "tensorflow_datasets")
 
 
 def require_peers(names: list[str]) -> None:
