@@ -68,7 +68,9 @@ class Decoding:
                 boxes = None if boxes is None else _cut(boxes, window, features)
             image = tf.ensure_shape(tf.image.resize(image, self.size), (*self.size, 3))
         label = features["image/class/label"] - 1 + self.first_label
-        return image, label if boxes is None else {"label": label, "boxes": boxes}
+        if boxes is None:
+            return image, label
+        return image, {"label": label, "boxes": boxes}
 
 
 def _parse_for_images(record: "tf.Tensor", boxes: bool) -> dict[str, Any]:
