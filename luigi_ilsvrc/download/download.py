@@ -7,38 +7,30 @@ what it is a part of, so that the next call, after a broken connection or a kill
 that are there.
 """
 
-import functools
 import logging
-import os
-import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 from luigi_ilsvrc.download.checksums import ChecksumError
 from luigi_ilsvrc.download.cookies import Cookies
 from luigi_ilsvrc.download.credentials import Credentials
 from luigi_ilsvrc.download.disk_errors import write_error
-from luigi_ilsvrc.download.linking import can_link, link_verified, mismatch
-from luigi_ilsvrc.download.local import LocalFile
+from luigi_ilsvrc.download.linking import link_verified, mismatch
+from luigi_ilsvrc.download.local import find_local_file
 from luigi_ilsvrc.download.named_file import PartialFileLostError
 from luigi_ilsvrc.download.partial_file import PartialFile
 from luigi_ilsvrc.download.partial_lock import open_partial
 from luigi_ilsvrc.download.segments import fill, useful_connections
-from luigi_ilsvrc.download.server_text import shown
 from luigi_ilsvrc.download.source import DownloadError, HttpOptions, Reply, Source, TransientError
 from luigi_ilsvrc.download.transfer import FILE_CHANGED, Transfer, backoff_delay
-from luigi_ilsvrc.download.urls import is_web_url, without_secrets
 from luigi_ilsvrc.progress import BYTES, Progress, no_progress
 from luigi_ilsvrc.storage.digests import MD5Of, md5_of_file
 
 _MAX_LOST = 20
-_SCHEME = re.compile("[a-z][a-z0-9+.-]+:", re.IGNORECASE)
 
 logger = logging.getLogger(__name__)
 
@@ -66,8 +58,8 @@ def download(
 ) -> None:
     """Download `name` from `source` to `destination`, unless it exists; resume what an earlier call has begun.
 
-    A file in a local folder is hard-linked if the file system permits it, else copied. Of several processes with the
-    same destination one works and the others wait for it.
+    To a file in a local folder, a link is made: a hard link if the file system permits it, else a symbolic one. Of
+    several processes with the same destination one works and the others wait for it.
 
     Parameters
     ----------
@@ -85,7 +77,7 @@ def download(
     cookies : Cookies, optional
         Each is sent to the hosts, paths and schemes that it is for, also after a redirect; see `read_cookies`.
     progress : Progress, optional
-        Called with the stages ``"downloading"``, ``"copying"`` and ``"checking"``, in bytes, about every MiB; from the
+        Called with the stages ``"downloading"`` and ``"checking"``, in bytes, about every MiB; from the
         caller's thread only.
     connections : int, optional
         How many connections to a server may be used at once, 1 or more. If a server does not send ranges or the file's
@@ -114,13 +106,18 @@ def download(
     >>> download("https://example.org/2012", "images.tar", Path("images.tar"), md5=None)  # doctest: +SKIP
     """
     options = HttpOptions(timeout, min_rate, has_checksum=md5 is not None, cookies=cookies or Cookies())
-    open_origin = functools.partial(open_source, source, name, credentials, options)
+    original = find_local_file(source, name)
     for _ in range(_MAX_LOST):
         try:
             with _disk_errors(destination), open_partial(destination, hashing=md5 is not None) as partial:
-                if partial is not None:
-                    transfer = Transfer(open_origin(), partial, connections, progress)
-                    _download(transfer, destination, md5, _Retries(attempts, sleep), md5_of)
+                if partial is None:
+                    return
+                if original is not None:
+                    link_verified(original, destination, md5, progress, md5_of)
+                    partial.remove()
+                    return
+                transfer = Transfer(open_server(source, name, credentials, options), partial, connections, progress)
+                _download(transfer, destination, md5, _Retries(attempts, sleep))
             return
         except PartialFileLostError:
             # Locks do not work here; the other process may have published the file by now.
@@ -131,31 +128,21 @@ def download(
     )
 
 
-def open_source(source: str, name: str, credentials: Credentials | None, options: HttpOptions) -> Source:
-    """Return the file `name` of `source`; nothing is requested yet.
+def open_server(source: str, name: str, credentials: Credentials | None, options: HttpOptions) -> Source:
+    """Return the file `name` of a web server; nothing is requested yet.
 
     Raises
     ------
     DownloadError
-        If `source` is neither an ``http(s)://`` or ``file://`` URL nor a folder with that file, or if it contains a
-        user name.
+        If `source` is not a valid URL, or contains a user name.
     """
-    try:
-        if is_web_url(source):
-            # Here, because only a web server needs requests.
-            from luigi_ilsvrc.download.http import HttpFile
+    # Here, because only a web server needs requests.
+    from luigi_ilsvrc.download.http import HttpFile
 
-            return HttpFile(source, name, credentials, options)
-        if source.lower().startswith("file://"):
-            return LocalFile(Path(url2pathname(urlsplit(source).path)), name)
-        if "://" in source or (_SCHEME.match(source) and not os.path.isdir(source)):
-            raise DownloadError(
-                f"{shown(without_secrets(source), limit=200)}: invalid source; give an http(s) or file URL, or a local "
-                "folder, with --source"
-            )
+    try:
+        return HttpFile(source, name, credentials, options)
     except ValueError:
         raise DownloadError(f"{name}: the source is not a valid URL; check --source") from None
-    return LocalFile(Path(source).expanduser(), name)
 
 
 @contextmanager
@@ -166,17 +153,12 @@ def _disk_errors(destination: Path) -> Iterator[None]:
         raise write_error(error, destination) from None
 
 
-def _download(transfer: Transfer, destination: Path, md5: str | None, retries: _Retries, md5_of: MD5Of) -> None:
-    """Link or download the file, verify it and publish it."""
-    original, partial = transfer.origin.original, transfer.partial
-    if original is not None and can_link(original, destination):
-        link_verified(original, destination, md5, transfer.progress, md5_of)
-        partial.remove()
-        return
+def _download(transfer: Transfer, destination: Path, md5: str | None, retries: _Retries) -> None:
+    """Download the file, verify it and publish it."""
     _fetch(transfer, retries)
     if md5 is not None:
         _verify(transfer, md5, retries)
-    partial.publish(destination, transfer.progress)
+    transfer.partial.publish(destination, transfer.progress)
 
 
 def _verify(transfer: Transfer, expected: str, retries: _Retries) -> None:

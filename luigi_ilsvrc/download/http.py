@@ -43,9 +43,6 @@ class HttpFile:
         The URL, for messages: without the query, which may contain a signature.
     """
 
-    stage = "downloading"
-    original = None
-
     def __init__(self, source: str, name: str, credentials: Credentials | None, options: HttpOptions) -> None:
         parts = urlsplit(source)
         self._url = parts._replace(path=f"{parts.path.rstrip('/')}/{quote(name)}", fragment="").geturl()

@@ -1,4 +1,4 @@
-"""A file of a local folder → a hard link to it, verified."""
+"""A file of a local folder → a link to it, verified."""
 
 import os
 from pathlib import Path
@@ -9,7 +9,7 @@ from luigi_ilsvrc.download.disk_errors import read_error
 from luigi_ilsvrc.download.source import DownloadError
 from luigi_ilsvrc.progress import Progress
 from luigi_ilsvrc.storage.digests import MD5Of
-from luigi_ilsvrc.storage.publish import publish_file, sync_file
+from luigi_ilsvrc.storage.publish import new_link, publish_file, sync_file
 from luigi_ilsvrc.storage.temporary import partial_path, temporary_path
 
 
@@ -42,6 +42,8 @@ def can_link(original: Path, destination: Path) -> bool:
 def link_verified(original: Path, destination: Path, md5: str | None, progress: Progress, md5_of: MD5Of) -> None:
     """Verify `original` and link `destination` to it, unless there is something of this name.
 
+    By a hard link if that can be made, else by a symbolic link: nothing is copied.
+
     Raises
     ------
     ChecksumError
@@ -52,15 +54,23 @@ def link_verified(original: Path, destination: Path, md5: str | None, progress: 
     before = _state_of_original(original)
     if md5 is not None:
         _verify(original, md5, progress, md5_of)
+    if not can_link(original, destination):
+        _check_unchanged(original, _state_of_original(original), before)
+        new_link(destination, str(original))
+        return
     link = temporary_path(partial_path(destination))
     os.link(original, link, follow_symlinks=False)
     try:
-        if _state_of(link) != before:
-            raise DownloadError(f"{original} has changed while it was read: run again when nobody writes it")
+        _check_unchanged(original, _state_of(link), before)
         sync_file(link)
         publish_file(link, destination)
     finally:
         link.unlink(missing_ok=True)
+
+
+def _check_unchanged(original: Path, present: _FileState, before: _FileState) -> None:
+    if present != before:
+        raise DownloadError(f"{original} has changed while it was read: run again when nobody writes it")
 
 
 def mismatch(address: str, found: str, expected: str) -> str:

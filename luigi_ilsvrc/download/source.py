@@ -1,4 +1,4 @@
-"""What a source of a file is: a web server or a folder, one interface for both.
+"""What a web server is as the source of a file.
 
 A source sends the bytes of its file from any offset on, as a `Reply`. It knows nothing of what is done with them, and
 it retries nothing: a `TransientError` says that another attempt may succeed.
@@ -7,7 +7,6 @@ it retries nothing: a `TransientError` says that another attempt may succeed.
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Protocol
 
 from luigi_ilsvrc.download.cookies import Cookies
@@ -53,11 +52,11 @@ class FileVersion:
     Attributes
     ----------
     address : str
-        Its URL without the query, or its path.
+        Its URL without the query.
     total : int or None
         Its size in bytes.
     etag, modified : str or None
-        The headers ETag and Last-Modified, unchanged; of a local file, `modified` is its time in nanoseconds.
+        The headers ETag and Last-Modified, unchanged.
     """
 
     address: str
@@ -122,19 +121,11 @@ class HttpOptions:
 
 
 class Source(Protocol):
-    """One file at its source."""
+    """One file at its server."""
 
     @property
     def address(self) -> str:
-        """The file's URL or path, as it may be shown and stored: without user name and signature."""
-
-    @property
-    def stage(self) -> str:
-        """What progress calls the work, such as ``"downloading"``."""
-
-    @property
-    def original(self) -> Path | None:
-        """The file itself, if it may be hard-linked."""
+        """The file's URL, as it may be shown and stored: without user name and signature."""
 
     def open(
         self, start: int = 0, version: FileVersion | None = None, end: int | None = None

@@ -38,7 +38,7 @@ class Transfer:
     def report(self) -> None:
         """Report how many bytes are held."""
         version = self.partial.version
-        self.progress(self.origin.stage, self.partial.bytes_held, version.total if version else None, BYTES)
+        self.progress("downloading", self.partial.bytes_held, version.total if version else None, BYTES)
 
 
 def backoff_delay(failures: int, retry_after: float | None) -> float:

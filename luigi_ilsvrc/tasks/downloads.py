@@ -30,7 +30,6 @@ from luigi_ilsvrc.dataset.archives import (
 from luigi_ilsvrc.dataset.splits import TRAIN, VALIDATION
 from luigi_ilsvrc.download.account import ask_for_account
 from luigi_ilsvrc.download.download import download
-from luigi_ilsvrc.download.linking import can_link
 from luigi_ilsvrc.download.partial_file import allocated_bytes
 from luigi_ilsvrc.errors import BuildError
 from luigi_ilsvrc.layouts import official
@@ -49,7 +48,7 @@ logger = logging.getLogger("luigi-interface")
 
 
 class DownloadTask(BuildTask):
-    """Downloads one archive over HTTP; or takes it from a folder, by hard link if that is possible, else by copy."""
+    """Downloads one archive over HTTP; or takes it from a folder, by a link."""
 
     archive: ClassVar[Archive]
     part: ClassVar[Part]
@@ -119,17 +118,10 @@ class DownloadTask(BuildTask):
 
     def unverified_file(self) -> Path | None:
         """Return the archive if it is there and not verified yet: put there, or in the source and to be linked."""
-        path = Path(self.output().path)
+        path, original = Path(self.output().path), Path(self._local_path)
         if self.complete():
             return None
-        if path.exists():
-            return path
-        return Path(self._local_path) if os.path.isfile(self._local_path) and self._may_be_linked(path) else None
-
-    def can_take(self, file: Path) -> bool:
-        """Try whether an `unverified_file` will be the archive itself, and not a copy."""
-        path = Path(self.output().path)
-        return file == path or can_link(file.resolve(), path)
+        return next((file for file in (path, original) if os.path.isfile(file)), None)
 
     def size_to_come(self) -> int:
         """Return how many bytes the archive will take on the disk, at least, beyond those it has there."""
@@ -141,9 +133,6 @@ class DownloadTask(BuildTask):
     @property
     def _local_path(self) -> str:
         return os.path.join(self.origin, self.archive.name)
-
-    def _may_be_linked(self, path: Path) -> bool:
-        return os.stat(self._local_path).st_dev == disk.nearest_folder(path).stat().st_dev
 
     @property
     def quarantine_path(self) -> Path:
@@ -163,6 +152,9 @@ class DownloadTask(BuildTask):
         path = Path(self.output().path)
         try:
             record, progress = self.begin_build(), TaskProgress(self)
+            if path.is_symlink() and not path.exists():
+                # To a source that is gone.
+                path.unlink()
             md5 = self._verify(path, record, progress) if path.exists() else self._bring(record, progress)
             remember_archive(path, md5, self.paths.archive_record(self.archive))
         except OSError as error:

@@ -12,7 +12,7 @@ from luigi_ilsvrc.download.checksums import ChecksumError
 from luigi_ilsvrc.download.download import download
 from luigi_ilsvrc.download.source import DownloadError
 from luigi_ilsvrc.progress import BYTES
-from tests.download.helpers import BODY, NAME, Fetch, assert_only_file, beside, leave_partial, md5_of, partial_of
+from tests.download.helpers import BODY, NAME, Fetch, assert_only_file, beside, leave_partial, md5_of
 from tests.support.hostile_server import HostileServer
 
 
@@ -20,7 +20,7 @@ from tests.support.hostile_server import HostileServer
 def folder_on_another_disk(tmp_path: Path) -> Iterator[Path]:
     shared_memory = Path("/dev/shm")
     if not shared_memory.is_dir() or shared_memory.stat().st_dev == tmp_path.stat().st_dev:
-        pytest.skip("a copy needs a second file system")
+        pytest.skip("there is no second file system")
     folder = shared_memory / f"luigi-ilsvrc-{os.getpid()}"
     folder.mkdir()
     (folder / NAME).write_bytes(BODY * 10)
@@ -51,51 +51,23 @@ def test_a_symbolic_link_is_resolved_first(folder: Path, destination: Path, fetc
     assert not destination.is_symlink()
 
 
-def test_a_local_file_on_another_file_system_is_copied(
+def test_to_a_file_on_another_file_system_a_symbolic_link_is_made(
     folder_on_another_disk: Path, destination: Path, fetch: Fetch
 ) -> None:
     fetch(folder_on_another_disk, destination, md5=md5_of(BODY * 10))
     assert_only_file(destination, BODY * 10)
-    assert fetch.calls[-1] == ("copying", len(BODY) * 10, len(BODY) * 10, BYTES)
+    assert destination.readlink() == folder_on_another_disk / NAME
+    assert fetch.calls[-1] == ("checking", len(BODY) * 10, len(BODY) * 10, BYTES)
 
 
-def test_a_local_file_is_copied_if_its_links_are_not_known_for_the_same_file(
+def test_a_symbolic_link_is_made_if_hard_links_are_not_known_for_the_same_file(
     folder: Path, destination: Path, fetch: Fetch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As on FUSE file systems that number files by their names."""
     monkeypatch.setattr(os, "link", lambda source, link, **_: shutil.copy2(source, link))
     fetch(folder, destination)
     assert_only_file(destination, BODY)
-    assert fetch.calls[0][0] == "copying"
-
-
-def interrupt(stage: str, done: int, total: int | None, unit: str) -> None:
-    raise KeyboardInterrupt
-
-
-def test_an_interrupted_copy_is_resumed(folder_on_another_disk: Path, destination: Path, fetch: Fetch) -> None:
-    with pytest.raises(KeyboardInterrupt):
-        fetch(folder_on_another_disk, destination, md5=md5_of(BODY * 10), progress=interrupt)
-    kept = partial_of(destination).stat().st_size
-    assert 0 < kept < len(BODY) * 10
-    fetch(folder_on_another_disk, destination, md5=md5_of(BODY * 10))
-    assert_only_file(destination, BODY * 10)
-    assert fetch.calls[0] == ("checking", kept, kept, BYTES)
-    assert fetch.calls[1][0] == "copying"
-    assert fetch.calls[1][1] > kept
-
-
-def test_a_local_file_that_changed_is_copied_again(
-    folder_on_another_disk: Path, destination: Path, fetch: Fetch
-) -> None:
-    with pytest.raises(KeyboardInterrupt):
-        fetch(folder_on_another_disk, destination, progress=interrupt)
-    changed = (BODY * 10)[::-1]
-    (folder_on_another_disk / NAME).write_bytes(changed)
-    os.utime(folder_on_another_disk / NAME, (0, 0))
-    fetch(folder_on_another_disk, destination, md5=md5_of(changed))
-    assert_only_file(destination, changed)
-    assert fetch.waits == []
+    assert destination.readlink() == folder / NAME
 
 
 def test_a_damaged_local_file_is_an_error_and_is_left_alone(folder: Path, destination: Path, fetch: Fetch) -> None:
@@ -107,7 +79,9 @@ def test_a_damaged_local_file_is_an_error_and_is_left_alone(folder: Path, destin
     assert beside(destination) == []
 
 
-def test_a_damaged_copy_is_never_published(folder_on_another_disk: Path, destination: Path, fetch: Fetch) -> None:
+def test_a_damaged_file_on_another_file_system_is_not_linked(
+    folder_on_another_disk: Path, destination: Path, fetch: Fetch
+) -> None:
     with pytest.raises(ChecksumError, match=f"{md5_of(BODY * 10)}.*{md5_of(BODY)}"):
         fetch(folder_on_another_disk, destination)
     assert beside(destination) == []

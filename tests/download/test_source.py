@@ -1,18 +1,17 @@
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
-from luigi_ilsvrc.download.download import open_source
+from luigi_ilsvrc.download.download import open_server
 from luigi_ilsvrc.download.source import FileVersion, HttpOptions, Reply, Source
 from tests.download.helpers import BODY, NAME
 from tests.support.hostile_server import HostileServer
 
 
-@pytest.fixture(params=["folder", "web server"])
-def source(request: pytest.FixtureRequest, folder: Path, server: HostileServer) -> Source:
+@pytest.fixture
+def source(server: HostileServer) -> Source:
     server.accept_ranges = "bytes"
-    return open_source(str(folder) if request.param == "folder" else server.url, NAME, None, HttpOptions(timeout=1))
+    return open_server(server.url, NAME, None, HttpOptions(timeout=1))
 
 
 def version_of(source: Source) -> FileVersion:
@@ -47,20 +46,13 @@ def test_a_source_sends_the_whole_file_if_it_has_another_version(source: Source)
         assert reply.version.merge(earlier) is None
 
 
-def test_only_a_file_in_a_folder_may_be_hard_linked(folder: Path, server: HostileServer) -> None:
-    assert open_source(str(folder), NAME, None, HttpOptions(timeout=1)).original == folder / NAME
-    assert open_source(server.url, NAME, None, HttpOptions(timeout=1)).original is None
-
-
 @pytest.mark.parametrize("accept_ranges", ["bytes", "none", None])
 def test_only_a_server_that_announces_ranges_permits_several_connections(
-    accept_ranges: str | None, folder: Path, server: HostileServer
+    accept_ranges: str | None, server: HostileServer
 ) -> None:
     server.accept_ranges = accept_ranges
-    with open_source(server.url, NAME, None, HttpOptions(timeout=1)).open() as reply:
+    with open_server(server.url, NAME, None, HttpOptions(timeout=1)).open() as reply:
         assert (reply.parallel is not None) == (accept_ranges == "bytes")
-    with open_source(str(folder), NAME, None, HttpOptions(timeout=1)).open() as reply:
-        assert reply.parallel is None
 
 
 def test_versions_that_agree_are_merged() -> None:

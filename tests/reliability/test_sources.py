@@ -12,7 +12,7 @@ from tests.support.running import LOG_TASKS, QUICK, contents, luigi, times
 pytestmark = pytest.mark.slow
 
 
-def test_a_read_only_source_on_another_file_system_is_copied_and_left_alone(
+def test_a_read_only_source_on_another_file_system_is_linked_and_left_alone(
     ilsvrc: Path, built_without_shards: Path, tmp_path: Path
 ) -> None:
     with mounted(tmp_path / "source", "8m") as source:
@@ -22,7 +22,11 @@ def test_a_read_only_source_on_another_file_system_is_copied_and_left_alone(
         status, output = luigi("BuildAll", "--data-dir", tmp_path / "data", "--source", source, *QUICK)
         assert status == 0, output
         assert times(source) == before
-    assert contents(tmp_path / "data") == contents(built_without_shards)
+        assert contents(tmp_path / "data") == contents(built_without_shards)
+        assert (tmp_path / "data/ilsvrc2012" / TRAIN_ARCHIVE.local_name).readlink() == source / TRAIN_ARCHIVE.name
+    # Complete also when the disk is gone, as after the archives were deleted.
+    status, output = luigi("BuildAll", "--data-dir", tmp_path / "data", *QUICK)
+    assert (status, "Did not run any tasks" in output) == (0, True), output
 
 
 def test_archives_and_tables_behind_symbolic_links_are_followed(
@@ -93,3 +97,13 @@ def test_a_complete_data_set_may_be_read_only(ilsvrc: Path, built_without_shards
         status, output = luigi("BuildAll", "--data-dir", disk, "--source", ilsvrc, *QUICK, *LOG_TASKS)
         assert (status, output.count("running   ")) == (0, 1), output
         assert f"cannot remove {left}: Read-only file system" in output
+
+
+def test_an_archive_of_a_source_that_is_gone_comes_from_the_next_one(ilsvrc: Path, tmp_path: Path) -> None:
+    with mounted(tmp_path / "disk", "8m") as disk:
+        shutil.copytree(ilsvrc, disk, dirs_exist_ok=True)
+        status, output = luigi("DownloadTrain", "--data-dir", tmp_path / "data", "--source", disk)
+        assert status == 0, output
+    status, output = luigi("BuildAll", "--data-dir", tmp_path / "data", "--source", ilsvrc, *QUICK)
+    assert status == 0, output
+    assert (tmp_path / "data/ilsvrc2012" / TRAIN_ARCHIVE.local_name).samefile(ilsvrc / TRAIN_ARCHIVE.name)
