@@ -8,6 +8,7 @@ from luigi_ilsvrc import miniature
 from luigi_ilsvrc.build_record import remember_archive
 from luigi_ilsvrc.dataset import archives
 from luigi_ilsvrc.dataset.paths import DataSetPaths
+from luigi_ilsvrc.dataset.splits import TRAIN
 from luigi_ilsvrc.download.checksums import read_checksums
 from tests.benchmarks.measure import tell
 
@@ -18,6 +19,7 @@ LIMITED_BYTES = 400_000_000
 
 _IMAGES_PER_SYNSET = 1281
 _IMAGES_PER_SHARD = 1251
+_IMAGES_PER_PARQUET_FILE = 4358
 _LEAST = 8
 
 
@@ -52,6 +54,16 @@ class Data:
             train_images=self.images,
             validation_images=self.validation_images,
         )
+
+    @cached_property
+    def parquet(self) -> Path:
+        """The training photographs as Hugging Face has them: about 500 MB a file, and 100 rows a group."""
+        from tests.support.parquet_files import rows_of, write_files
+
+        tell("making parquet files")
+        count = max(1, self.images // _IMAGES_PER_PARQUET_FILE)
+        write_files(self.directory / "parquet", TRAIN, rows_of(self.photographs, TRAIN), count, 100)
+        return self.directory / "parquet"
 
     @property
     def images(self) -> int:

@@ -32,9 +32,20 @@ def read(data_dir: str) -> None:
     read_all(tf_dataset(data_dir, "train", image_size=SIZE, resize="squash", batch_size=BATCH))
 
 
+def parquet(source: str, tables: str, outputs: str) -> None:
+    """Import the training images of parquet files."""
+    from luigi_ilsvrc.dataset.splits import TRAIN
+    from luigi_ilsvrc.layouts.parquet import find_files, import_archive
+    from tests.support.parquet_files import tables_in
+
+    archive, state = (Path(outputs, name) for name in ("training_images.tar", "state"))
+    import_archive(find_files(Path(source), TRAIN), TRAIN, tables_in(Path(tables)), archive, state)
+
+
 _FUNCTIONS: dict[str, Callable[..., None]] = {
     "download": download,
     "luigi_after_imports": luigi_after_imports,
+    "parquet": parquet,
     "read": read,
 }
 

@@ -419,7 +419,7 @@ def test_a_row_that_does_not_fit_is_refused_with_file_and_row(
 ) -> None:
     file = write_rows(tmp_path / "a.parquet", [*rows, row], 2)
     error = refused(tmp_path, split, [file])
-    assert error.startswith(f"{file}, row 3: ")
+    assert error.startswith(f"{file}, row 3 (from 0): ")
     assert reason in error
 
 

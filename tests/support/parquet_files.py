@@ -48,12 +48,14 @@ def write_rows(path: Path, rows: Sequence[Row], rows_per_group: int = 7, **optio
     return path
 
 
-def write_files(folder: Path, split: str, rows: Sequence[Row], count: int = 3) -> list[Path]:
+def write_files(folder: Path, split: str, rows: Sequence[Row], count: int = 3, rows_per_group: int = 7) -> list[Path]:
     """Write rows, shuffled, to ``<folder>/data/<split>-00000-of-<count>.parquet`` and so on."""
     shuffled = list(rows)
     random.Random(f"{split} {count}").shuffle(shuffled)
     return [
-        write_rows(folder / "data" / f"{split}-{number:05}-of-{count:05}.parquet", shuffled[number::count])
+        write_rows(
+            folder / "data" / f"{split}-{number:05}-of-{count:05}.parquet", shuffled[number::count], rows_per_group
+        )
         for number in range(count)
     ]
 

@@ -11,7 +11,7 @@ from threading import Event
 
 from luigi_ilsvrc.dataset.synsets import LabelTables
 from luigi_ilsvrc.layouts.parquet_import.plan import FileImages, list_images
-from luigi_ilsvrc.layouts.parquet_import.rows import RowNames, read_rows, reading_parquet
+from luigi_ilsvrc.layouts.parquet_import.rows import RowNames, read_rows, reading_parquet, row_error
 from luigi_ilsvrc.layouts.parquet_import.threads import ByteCounter, for_each, until
 from luigi_ilsvrc.layouts.tar import ArchiveError
 from luigi_ilsvrc.progress import Progress
@@ -86,7 +86,7 @@ def _read_entries(file: Path, size: int, names: RowNames, count: ByteCounter, st
     entries: Files = {}
     for name, contents in until(stop, read_rows(file, names)):
         if name in entries:
-            raise ArchiveError(f"{file}, row {len(entries)}: {name} is there twice; download the file again")
+            raise row_error(file, len(entries), f"{name} is there twice; download the file again")
         entries[name] = add_to_entry(Entry(0, 0), [contents])
         # The file is larger than its images, or smaller, if it is compressed.
         counted = min(len(contents), size)

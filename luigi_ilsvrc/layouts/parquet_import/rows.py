@@ -118,6 +118,11 @@ def _match(pattern: re.Pattern[str], path: str, shape: str) -> re.Match[str]:
     return match
 
 
+def row_error(file: Path, number: int, reason: str) -> ArchiveError:
+    """Return the error about a row."""
+    return ArchiveError(f"{file}, row {number} (from 0): {reason}")
+
+
 def read_rows(file: Path, names: RowNames) -> Iterator[Row]:
     """Yield the rows of a parquet file, in its order; a few are in memory at once, however large its row groups are.
 
@@ -137,7 +142,7 @@ def read_rows(file: Path, names: RowNames) -> Iterator[Row]:
                 if not image:
                     raise ValueError(f"{name} is empty; download the file again")
             except ValueError as error:
-                raise ArchiveError(f"{file}, row {number}: {error}") from None
+                raise row_error(file, number, str(error)) from None
             yield Row(name, memoryview(image))
             number += 1
 
@@ -191,15 +196,15 @@ def reading_parquet(file: Path) -> Iterator[None]:
             ) from error
         if code:
             raise OSError(code, os.strerror(code), str(file)) from error
-        raise ArchiveError(f"{file}: {_why_unusable(file, error)}") from error
+        raise ArchiveError(_why_unusable(file, error)) from error
 
 
 def _why_unusable(file: Path, error: Exception) -> str:
     with suppress(OSError):
         if not stat.S_ISREG(file.stat().st_mode):
-            return "it is not a regular file; give another --source"
+            return f"{file}: it is not a regular file; give another --source"
         with file.open("rb") as contents:
             if contents.read(len(_LFS_POINTER)) == _LFS_POINTER:
-                return "it is a pointer of Git LFS, and not the file itself; run git lfs pull in its folder"
+                return f"{file}: it is a pointer of Git LFS, and not the file itself; run git lfs pull in its folder"
     reason = " ".join(str(error).split())
-    return f"the file is truncated or damaged, or not parquet ({reason}); download it again"
+    return f"{file}: the file is truncated or damaged, or not parquet ({reason}); download it again"
