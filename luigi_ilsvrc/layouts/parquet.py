@@ -29,6 +29,9 @@ from luigi_ilsvrc.storage.publish import make_folder
 _THREADS = 2
 """Files that are read at once."""
 
+_MAX_PROCESSES = 20
+"""That may import the same archive at once, if locks do not keep them from that."""
+
 _SUFFIX = ".parquet"
 _NUMBERED = re.compile(r".*-(?P<number>[0-9]{5})-of-(?P<count>[0-9]{5})(?:-[0-9a-f]+)?\.parquet")
 
@@ -157,13 +160,16 @@ def import_archive(
     """
     _check_pyarrow(files[0])
     with _kept_if_full(archive, state):
-        try:
-            return _import(files, split, tables, archive, state, progress, threads)
-        except FileNotFoundError:
-            # Another process has published it meanwhile, and removed what it was made from.
-            if not archive.exists():
-                raise
-            return _import(files, split, tables, archive, state, progress, threads)
+        for _ in range(_MAX_PROCESSES):
+            try:
+                return _import(files, split, tables, archive, state, progress, threads)
+            except FileNotFoundError:
+                # Another process has published it meanwhile, and removed what it was made from.
+                if not archive.exists():
+                    raise
+        raise ArchiveError(
+            f"{state}: other processes have removed it {_MAX_PROCESSES} times; run again when they have ended"
+        )
 
 
 def _import(

@@ -197,6 +197,21 @@ def test_a_file_that_was_replaced_is_read_again_after_an_interruption(
     assert (tmp_path / "images.tar").read_bytes() == (tmp_path / "afresh" / "images.tar").read_bytes()
 
 
+def test_an_archive_of_files_that_were_replaced_is_removed_but_not_what_another_process_writes(
+    source: Path, tmp_path: Path
+) -> None:
+    state = tmp_path / "state"
+    state.mkdir()
+    of_others = {"0123456789abcdef.partial", "0123456789abcdef-train-00000-of-00003.parquet.written"}
+    temporary = "train-00000-of-00003.parquet.csv.host-1-2-0a.partial"
+    for name in {*of_others, temporary}:
+        (state / name).touch()
+    left: list[str] = []
+    run(source, tmp_path, TRAIN, once("importing", 1, lambda: left.extend(os.listdir(state))))
+    assert temporary in left
+    assert of_others.isdisjoint(left)
+
+
 @pytest.mark.slow
 def test_notes_that_are_damaged_are_made_again(source: Path, imported: Path, tmp_path: Path) -> None:
     assert start(source, tmp_path, TRAIN, "importing", 0.6).wait() == -signal.SIGKILL

@@ -6,6 +6,7 @@ archive is begun. Two processes at once write the same bytes to the same places.
 """
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,10 @@ from luigi_ilsvrc.storage.temporary import PARTIAL_SUFFIX
 _WRITTEN_SUFFIX = ".written"
 _DIGITS = 16
 """Of the plan's digest, in the names of files."""
+
+_OF_A_PLAN = re.compile(
+    rf"(?P<digest>[0-9a-f]{{{_DIGITS}}})({re.escape(PARTIAL_SUFFIX)}|-.*{re.escape(_WRITTEN_SUFFIX)})"
+)
 
 _STAT_BLOCK = 512
 """Bytes of a block in `os.stat_result`, whatever the file system's own are."""
@@ -98,9 +103,9 @@ class PlannedArchive:
 
     def _remove_other_plans(self) -> None:
         for path in self.state.iterdir():
-            if path.suffix in (PARTIAL_SUFFIX, _WRITTEN_SUFFIX) and not path.name.startswith(
-                self.plan.digest[:_DIGITS]
-            ):
+            # Not every .partial: another process may be writing notes under a temporary name.
+            name = _OF_A_PLAN.fullmatch(path.name)
+            if name and name["digest"] != self.plan.digest[:_DIGITS]:
                 path.unlink(missing_ok=True)
 
     def _prepare(self, descriptor: int) -> None:
