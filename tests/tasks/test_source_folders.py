@@ -7,12 +7,20 @@ from pathlib import Path
 
 import pytest
 
-from luigi_ilsvrc.dataset.archives import BOUNDING_BOX_ARCHIVE
+from luigi_ilsvrc.dataset.archives import BOUNDING_BOX_ARCHIVE, TRAIN_ARCHIVE
 from luigi_ilsvrc.dataset.paths import DataSetPaths
 from luigi_ilsvrc.dataset.splits import SPLITS, TRAIN, VALIDATION
 from tests.support.in_process import Run, run
 from tests.support.running import SHARDS
-from tests.support.source_forms import FORMS, copy_tables, kaggle, source_below, torchvision, write_annotations
+from tests.support.source_forms import (
+    FORMS,
+    copy_tables,
+    kaggle,
+    parquet,
+    source_below,
+    torchvision,
+    write_annotations,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -309,3 +317,33 @@ def test_an_archive_counts_before_a_folder_beside_it(ilsvrc: Path, folders: Path
     paths = DataSetPaths(tmp_path / "data")
     assert paths.archive(BOUNDING_BOX_ARCHIVE).exists()
     assert not paths.annotations.is_symlink()
+
+
+def test_a_parquet_file_that_is_cut_is_named_and_the_next_run_carries_on(
+    ilsvrc: Path, built: Path, tmp_path: Path
+) -> None:
+    parquet(ilsvrc, tmp_path / "source")
+    cut = min((tmp_path / "source/data").glob("train-*"))
+    whole = cut.read_bytes()
+    cut.write_bytes(whole[:-100])
+    ended = build(tmp_path / "data", tmp_path / "source")
+    assert not ended.is_well
+    assert ended.is_clear
+    assert str(cut) in ended.output
+    assert not DataSetPaths(tmp_path / "data").archive(TRAIN_ARCHIVE).exists()
+    cut.write_bytes(whole)
+    again = build(tmp_path / "data", tmp_path / "source")
+    assert again.is_well, again.output
+    assert what_users_read(tmp_path / "data") == what_users_read(built)
+
+
+def test_an_archive_made_of_parquet_files_is_not_mixed_with_the_official_one(ilsvrc: Path, tmp_path: Path) -> None:
+    assert build(tmp_path / "data", ilsvrc, "--images", "none").is_well
+    DataSetPaths(tmp_path / "data").archive(TRAIN_ARCHIVE).unlink()
+    (DataSetPaths(tmp_path / "data").records("tfrecords") / "train-00003-of-00008").unlink()
+    parquet(ilsvrc, tmp_path / "source")
+    (tmp_path / "source/MD5SUMS").unlink()
+    ended = build(tmp_path / "data", tmp_path / "source", "--images", "none")
+    assert not ended.is_well
+    assert ended.is_clear
+    assert "an archive made of parquet files is another one: nothing is mixed" in ended.output
