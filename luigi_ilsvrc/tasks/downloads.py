@@ -34,6 +34,7 @@ from luigi_ilsvrc.download.partial_file import allocated_bytes
 from luigi_ilsvrc.errors import BuildError
 from luigi_ilsvrc.layouts import official
 from luigi_ilsvrc.layouts.parquet import import_archive
+from luigi_ilsvrc.layouts.parquet_import import archive as parquet_archive
 from luigi_ilsvrc.layouts.sources import ANNOTATIONS, IMAGES, Part, find, missing, parquet_files
 from luigi_ilsvrc.progress import Progress
 from luigi_ilsvrc.storage import disk
@@ -268,6 +269,10 @@ class ImageDownload(DownloadTask):
         """Return the archive's size in bytes, about that of the parquet files that it is made of."""
         files = self._parquet_files()
         return sum(file.stat().st_size for file in files) if files else super().size()
+
+    def size_to_come(self) -> int:
+        """Return how many bytes the archive will take on the disk; an import that goes on has most of them."""
+        return max(super().size_to_come() - parquet_archive.allocated_bytes(self.paths.parquet_import(self.split)), 0)
 
     def _parquet_files(self) -> list[Path]:
         folder = self.source_folder

@@ -18,6 +18,7 @@ from luigi_ilsvrc.dataset.splits import SPLITS, TRAIN, VALIDATION
 from luigi_ilsvrc.errors import BuildError
 from luigi_ilsvrc.layouts import official
 from luigi_ilsvrc.layouts.parquet import find_files, import_archive
+from luigi_ilsvrc.layouts.parquet_import.archive import allocated_bytes
 from luigi_ilsvrc.layouts.scan import scan_archive
 from luigi_ilsvrc.layouts.tar import ArchiveError
 from luigi_ilsvrc.progress import Progress, no_progress
@@ -210,6 +211,17 @@ def test_an_archive_of_files_that_were_replaced_is_removed_but_not_what_another_
     run(source, tmp_path, TRAIN, once("importing", 1, lambda: left.extend(os.listdir(state))))
     assert temporary in left
     assert of_others.isdisjoint(left)
+
+
+def test_what_an_unfinished_archive_takes_on_the_disk_is_known(source: Path, tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    assert allocated_bytes(state) == 0
+    taken: list[int] = []
+    run(source, tmp_path, TRAIN, once("importing", 1, lambda: taken.append(allocated_bytes(state))))
+    size = (tmp_path / "images.tar").stat().st_size
+    # In whole blocks of the file system; tails of files may be kept elsewhere.
+    assert abs(taken[0] - size) <= 1 << 16
+    assert allocated_bytes(state) == 0
 
 
 @pytest.mark.slow

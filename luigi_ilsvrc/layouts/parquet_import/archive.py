@@ -39,6 +39,15 @@ _STAT_BLOCK = 512
 """Bytes of a block in `os.stat_result`, whatever the file system's own are."""
 
 
+def allocated_bytes(state: Path) -> int:
+    """Return the bytes that an unfinished archive in the folder of an import takes on the disk; 0 if there is none."""
+    try:
+        names = [name for name in os.listdir(state) if _OF_A_PLAN.fullmatch(name)]
+        return sum(os.lstat(state / name).st_blocks * _STAT_BLOCK for name in names)
+    except (FileNotFoundError, NotADirectoryError):
+        return 0
+
+
 @dataclass(frozen=True)
 class PlannedArchive:
     """An archive that is written, or may be already.
