@@ -228,14 +228,16 @@ class ILSVRCTask(SourceLoginTask):
         if self.checksums in (OFFICIAL, NO_CHECKSUMS, RECORDED) or not is_visible:
             return dict.fromkeys(names)
         sums = read_checksums(self.checksums)
-        return {name: sums.get(name) for name in names}
+        return {archive.name: None if self._is_made(archive) else sums.get(archive.name) for archive in ALL_ARCHIVES}
 
     def official_md5(self, archive: Archive) -> str | None:
         """Return the official MD5 sum of an archive; None if it is made here, of Hugging Face's parquet files."""
+        return None if self._is_made(archive) else archive.md5
+
+    def _is_made(self, archive: Archive) -> bool:
         folder = self.source_folder
         split = next((split for split in SPLITS if IMAGE_ARCHIVES[split] == archive), None)
-        is_made = folder is not None and split is not None and bool(parquet_files(folder, split))
-        return None if is_made else archive.md5
+        return folder is not None and split is not None and bool(parquet_files(folder, split))
 
     def compare_with_record(self) -> None:
         """Raise a `BuildRecordError` if the build was begun with other tables or checksums."""

@@ -66,10 +66,14 @@ class IndexTask(DataSetTask):
         locations = layout.find_images(self.paths, self.split, self.tables, progress)
         if not layout.IS_DOWNLOADED:
             logger.info("%s: %d images of class folders are indexed", self.split, len(locations))
-            if self.has_official_counts():
-                folder = Path(os.path.commonpath([self.paths.dataset / image.file for image in locations])).resolve()
-                check_images(self.split, (image.synset for image in locations), synsets, folder)
+        if self._has_no_checksum() and self.has_official_counts():
+            place = Path(os.path.commonpath([self.paths.dataset / image.file for image in locations])).resolve()
+            check_images(self.split, (image.synset for image in locations), synsets, place)
         write_index(locations, synsets, path)
+
+    def _has_no_checksum(self) -> bool:
+        """Tell whether no given MD5 sum says that the images are all there."""
+        return not (self.layout.IS_DOWNLOADED and self.clone(self.download).has_given_md5())
 
 
 class IndexTrain(IndexTask):

@@ -1,13 +1,12 @@
 """The forms that a source folder may have, made from a folder of the official archives."""
 
-import hashlib
 import io
 import shutil
 import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from luigi_ilsvrc.dataset.archives import BOUNDING_BOX_ARCHIVE, TRAIN_ARCHIVE, VALIDATION_ARCHIVE
+from luigi_ilsvrc.dataset.archives import BOUNDING_BOX_ARCHIVE, CHECKSUM_FILE, TRAIN_ARCHIVE, VALIDATION_ARCHIVE
 from luigi_ilsvrc.dataset.splits import SPLITS
 from luigi_ilsvrc.dataset.synsets import SYNSET_ENGLISH_KEY, UNIQUE_SYNSETS, VALIDATION_SYNSET_LABELS, LabelTables
 from tests.support.parquet_files import rows_of, write_files
@@ -150,7 +149,7 @@ def mixed(source: Path, folder: Path) -> None:
     """Write archives of training images and of annotations, and folders of validation images."""
     write_validation_folders(source, folder / "val")
     copy_tables(source, folder)
-    for name in (TRAIN_ARCHIVE.name, BOUNDING_BOX_ARCHIVE.name, "MD5SUMS"):
+    for name in (TRAIN_ARCHIVE.name, BOUNDING_BOX_ARCHIVE.name, CHECKSUM_FILE):
         shutil.copy(source / name, folder)
 
 
@@ -158,7 +157,7 @@ def mixed_other_way(source: Path, folder: Path) -> None:
     """Write the archive of validation images, and folders of all else."""
     torchvision(source, folder)
     shutil.rmtree(folder / "val")
-    for name in (VALIDATION_ARCHIVE.name, "MD5SUMS"):
+    for name in (VALIDATION_ARCHIVE.name, CHECKSUM_FILE):
         shutil.copy(source / name, folder)
 
 
@@ -168,8 +167,8 @@ def parquet(source: Path, folder: Path) -> None:
         write_files(folder, split, rows_of(source, split))
     copy_tables(source, folder)
     shutil.copy(source / BOUNDING_BOX_ARCHIVE.name, folder)
-    md5 = hashlib.md5((source / BOUNDING_BOX_ARCHIVE.name).read_bytes()).hexdigest()
-    (folder / "MD5SUMS").write_text(f"{md5}  {BOUNDING_BOX_ARCHIVE.name}\n")
+    # Its sums of images are of other archives.
+    shutil.copy(source / CHECKSUM_FILE, folder)
 
 
 FORMS: dict[str, Callable[[Path, Path], None]] = {
