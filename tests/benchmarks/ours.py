@@ -36,10 +36,10 @@ def parquet(source: str, tables: str, outputs: str) -> None:
     """Import the training images of parquet files."""
     from luigi_ilsvrc.dataset.splits import TRAIN
     from luigi_ilsvrc.layouts.parquet import find_files, import_archive
-    from tests.support.parquet_files import tables_in
+    from tests.support.source_images import tables_of
 
     archive, state = (Path(outputs, name) for name in ("training_images.tar", "state"))
-    import_archive(find_files(Path(source), TRAIN), TRAIN, tables_in(Path(tables)), archive, state)
+    import_archive(find_files(Path(source), TRAIN), TRAIN, tables_of(Path(tables)), archive, state)
 
 
 _FUNCTIONS: dict[str, Callable[..., None]] = {

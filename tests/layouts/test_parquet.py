@@ -26,13 +26,14 @@ from luigi_ilsvrc.storage.disk import DiskError
 from luigi_ilsvrc.storage.manifest import Entry
 from tests.layouts.archives import LABELS, SYNSETS
 from tests.support.disks import mounted
-from tests.support.parquet_files import Row, rows_of, tables_in, write_files, write_rows, write_tables
+from tests.support.parquet_files import Row, rows_of, write_files, write_rows, write_tables
+from tests.support.source_images import tables_of
 
 KILLED = """
 import os, signal, sys
 from pathlib import Path
 from luigi_ilsvrc.layouts.parquet import find_files, import_archive
-from tests.support.parquet_files import tables_in
+from tests.support.source_images import tables_of
 source, folder, split, stage, share = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], sys.argv[4], float(sys.argv[5])
 
 def kill(name, done, total, unit):
@@ -40,7 +41,7 @@ def kill(name, done, total, unit):
         os.kill(os.getpid(), signal.SIGKILL)
 
 files = find_files(source, split)
-print(import_archive(files, split, tables_in(source), folder / "images.tar", folder / "state", kill, 1))
+print(import_archive(files, split, tables_of(source), folder / "images.tar", folder / "state", kill, 1))
 """
 """Imports, and kills itself when a share of a stage is done."""
 
@@ -76,7 +77,7 @@ def run(
     return import_archive(
         find_files(source, split),
         split,
-        tables_in(source),
+        tables_of(source),
         archive or folder / "images.tar",
         folder / "state",
         progress,
@@ -109,7 +110,7 @@ def test_the_archive_has_the_same_images_as_the_official_one(
 
 
 def test_the_archive_is_in_the_order_of_the_table_and_of_the_names(source: Path, imported: Path) -> None:
-    tables = tables_in(source)
+    tables = tables_of(source)
     images = official.index_train(imported / TRAIN, tables.synsets())
     labels = {synset: label for label, synset in enumerate(tables.synsets())}
     assert images == sorted(images, key=lambda image: (labels[image.synset], image.name))
@@ -129,7 +130,7 @@ def test_the_bytes_do_not_depend_on_the_number_of_threads(
 def test_the_bytes_do_not_depend_on_how_the_rows_are_spread(ilsvrc: Path, imported: Path, tmp_path: Path) -> None:
     rows = list(reversed(rows_of(ilsvrc, TRAIN)))
     file = write_rows(tmp_path / "train-all.parquet", rows, len(rows), compression="none")
-    import_archive([file], TRAIN, tables_in(ilsvrc), tmp_path / "images.tar", tmp_path / "state")
+    import_archive([file], TRAIN, tables_of(ilsvrc), tmp_path / "images.tar", tmp_path / "state")
     assert (tmp_path / "images.tar").read_bytes() == (imported / TRAIN).read_bytes()
 
 
@@ -343,9 +344,9 @@ MEASURED = """
 import sys
 from pathlib import Path
 from luigi_ilsvrc.layouts.parquet import import_archive
-from tests.support.parquet_files import tables_in
+from tests.support.source_images import tables_of
 folder = Path(sys.argv[1])
-import_archive([folder / "a.parquet"], "validation", tables_in(folder), folder / "images.tar", folder / "state")
+import_archive([folder / "a.parquet"], "validation", tables_of(folder), folder / "images.tar", folder / "state")
 print(*[line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")])
 """
 """Imports one file and prints the peak memory in kB."""
@@ -536,4 +537,4 @@ def test_without_pyarrow_the_command_that_installs_it_is_said(tmp_path: Path, mo
     with pytest.raises(
         ArchiveError, match=r"^a\.parquet is read with pyarrow.*: pip install 'luigi-ilsvrc\[parquet\]'$"
     ):
-        import_archive([Path("a.parquet")], TRAIN, tables_in(tmp_path), tmp_path / "images.tar", tmp_path / "state")
+        import_archive([Path("a.parquet")], TRAIN, tables_of(tmp_path), tmp_path / "images.tar", tmp_path / "state")

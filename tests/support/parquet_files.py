@@ -1,17 +1,16 @@
 """Parquet files as Hugging Face has them, made from archives: rows in no order, over several files."""
 
 import random
-import tarfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow
 import pyarrow.parquet
 
-from luigi_ilsvrc.dataset.archives import IMAGE_ARCHIVES
 from luigi_ilsvrc.dataset.splits import TRAIN
-from luigi_ilsvrc.dataset.synsets import SYNSET_ENGLISH_KEY, UNIQUE_SYNSETS, VALIDATION_SYNSET_LABELS, LabelTables
+from luigi_ilsvrc.dataset.synsets import LabelTables
+from tests.support.source_images import tables_of, train_images, validation_images
 
 _SCHEMA = pyarrow.schema(
     {
@@ -27,11 +26,6 @@ class Row(NamedTuple):
     contents: bytes | None
     path: str | None
     label: int | None
-
-
-def tables_in(folder: Path) -> LabelTables:
-    """Return the label tables of a miniature."""
-    return LabelTables(folder / UNIQUE_SYNSETS, folder / VALIDATION_SYNSET_LABELS, folder / SYNSET_ENGLISH_KEY)
 
 
 def write_rows(path: Path, rows: Sequence[Row], rows_per_group: int = 7, **options: Any) -> Path:
@@ -62,34 +56,17 @@ def write_files(folder: Path, split: str, rows: Sequence[Row], count: int = 3, r
 
 def rows_of(miniature: Path, split: str) -> list[Row]:
     """Return the images of a miniature's archive as rows, with their paths as Hugging Face has them."""
-    tables = tables_in(miniature)
-    synsets, labels = tables.synsets(), tables.validation_labels()
-    rows = []
-    for name, contents in _images(miniature / IMAGE_ARCHIVES[split].name):
-        stem = name.removesuffix(".JPEG")
-        synset = stem.partition("_")[0] if split == TRAIN else labels[int(stem[-8:]) - 1]
-        rows.append(Row(contents, f"{stem}_{synset}.JPEG", synsets.index(synset)))
-    return rows
-
-
-def _images(archive: Path) -> Iterator[tuple[str, bytes]]:
-    with tarfile.open(archive) as tar:
-        for member in tar:
-            contained = tar.extractfile(member)
-            assert contained is not None
-            if member.name.endswith(".tar"):
-                with tarfile.open(fileobj=contained) as inner:
-                    for image in inner:
-                        file = inner.extractfile(image)
-                        assert file is not None
-                        yield image.name, file.read()
-            else:
-                yield member.name, contained.read()
+    synsets = tables_of(miniature).synsets()
+    images = train_images(miniature) if split == TRAIN else validation_images(miniature)
+    return [
+        Row(contents, f"{name.removesuffix('.JPEG')}_{synset}.JPEG", synsets.index(synset))
+        for synset, name, contents in images
+    ]
 
 
 def write_tables(folder: Path, synsets: Sequence[str], labels: Sequence[str]) -> LabelTables:
     """Write label tables."""
-    tables = tables_in(folder)
+    tables = tables_of(folder)
     tables.unique_synsets.write_text("".join(f"{synset}\n" for synset in synsets))
     tables.validation_synset_labels.write_text("".join(f"{synset}\n" for synset in labels))
     tables.synset_english_key.write_text("".join(f"{synset}\twords\n" for synset in synsets))
