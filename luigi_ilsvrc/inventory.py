@@ -74,7 +74,9 @@ def output_folders(
                 name in archive_records or name in {it.name for it in below} or _is_manifest(name, single.__contains__)
             ),
         ),
-        *_folders_of_manifests(paths, below),
+        *_folders_of_manifests(paths.manifests, below),
+        OutputFolder(paths.all_details, lambda name: name in is_shard or _is_manifest(name, csv.__eq__)),
+        *_folders_of_manifests(paths.all_details, {paths.records(it): is_shard[it] for it in is_shard}),
         OutputFolder(paths.tables, lambda name: name == paths.build_record_copy.name or _is_table_copy(name)),
         OutputFolder(paths.verifications, lambda name: True),
     ]
@@ -89,10 +91,10 @@ def _is_table_copy(name: str) -> bool:
     )
 
 
-def _folders_of_manifests(paths: DataSetPaths, below: Mapping[Path, IsKnown]) -> Iterator[OutputFolder]:
+def _folders_of_manifests(all_manifests: Path, below: Mapping[Path, IsKnown]) -> Iterator[OutputFolder]:
     for folder, is_output in below.items():
         # What lies in a folder that is linked is not ours, whatever its name.
-        if not (manifests := paths.manifests / folder.name).is_symlink():
+        if not (manifests := all_manifests / folder.name).is_symlink():
             yield OutputFolder(manifests, partial(_is_manifest, is_output=is_output))
 
 
@@ -115,7 +117,7 @@ def _dataset_names(paths: DataSetPaths) -> set[str]:
 
 
 def _index_folder_names(paths: DataSetPaths) -> set[str]:
-    own = (paths.manifests, paths.build_record, paths.tables, paths.locks, paths.extracted_ahead)
+    own = (paths.manifests, paths.all_details, paths.build_record, paths.tables, paths.locks, paths.extracted_ahead)
     return {path.name for path in (*own, *source_links(paths), *map(paths.parquet_import, SPLITS))}
 
 

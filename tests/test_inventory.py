@@ -111,6 +111,8 @@ def test_archives_and_those_that_a_repair_removed_are_not_extra(paths: DataSetPa
         "ilsvrc2012/index/manifests/tfrecords/train-00000-of-00004.csv",
         "ilsvrc2012/index/build.json",
         "ilsvrc2012/index/tables/build.json",
+        "ilsvrc2012/index/details/bounding_boxes.csv.csv",
+        "ilsvrc2012/index/details/tfrecords/train-00000-of-00004.csv",
         "ilsvrc2012/index/locks/bounding_boxes.csv",
         "ilsvrc2012/verification/2026-11-22.json",
         "ilsvrc2012/validation_images/anything",
@@ -134,6 +136,8 @@ def test_what_a_build_may_make_or_another_part_verifies_is_not_extra(paths: Data
         "ilsvrc2012/index/manifests/training_images/n00000001.csv",
         "ilsvrc2012/index/manifests/training_images/n01440764",
         "ilsvrc2012/index/manifests/index/unknown.csv",
+        "ilsvrc2012/index/details/unknown.csv",
+        "ilsvrc2012/index/details/tfrecords/notes.csv",
     ],
 )
 def test_what_no_task_makes_is_extra(paths: DataSetPaths, name: str) -> None:

@@ -43,8 +43,29 @@ class Box(NamedTuple):
     ymax: float
 
 
-def parse_annotation(xml: bytes, synset: str, synsets: Collection[str]) -> list[Box]:
-    """Return the boxes of one annotation that show its own synset, in document order.
+class ParsedAnnotation(NamedTuple):
+    """The boxes of one annotation, and how many of its objects give none, by the reason.
+
+    Attributes
+    ----------
+    boxes : list of Box
+        In document order.
+    without_extent : int
+        Objects without width or height after clamping and rounding, or without a ``<bndbox>``.
+    of_other_synset : int
+        Objects that name another challenge synset.
+    after_other_synset : int
+        All objects, if the first one names another challenge synset.
+    """
+
+    boxes: list[Box]
+    without_extent: int = 0
+    of_other_synset: int = 0
+    after_other_synset: int = 0
+
+
+def parse_annotation(xml: bytes, synset: str, synsets: Collection[str]) -> ParsedAnnotation:
+    """Return the boxes of one annotation that show its own synset, and what was dropped.
 
     - Relative to the width and height that the XML itself gives: the size that was shown to the annotator.
     - Coordinates may be floats; they are truncated towards zero.
@@ -66,10 +87,11 @@ def parse_annotation(xml: bytes, synset: str, synsets: Collection[str]) -> list[
     objects = list(root.iterchildren("object"))
     others = [name != synset and name in synsets for name in map(_name, objects)]
     if others and others[0]:
-        return []
+        return ParsedAnnotation([], after_other_synset=len(objects))
     places = [list(item.iterchildren("bndbox")) for item, other in zip(objects, others, strict=True) if not other]
     boxes = [_scale(_texts(place), width, height) for place in places if place]
-    return [box for box in boxes if _is_wide(box.xmin, box.xmax) and _is_wide(box.ymin, box.ymax)]
+    kept = [box for box in boxes if _is_wide(box.xmin, box.xmax) and _is_wide(box.ymin, box.ymax)]
+    return ParsedAnnotation(kept, len(places) - len(kept), len(objects) - len(places))
 
 
 def _is_wide(minimum: float, maximum: float) -> bool:

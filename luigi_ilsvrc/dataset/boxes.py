@@ -1,12 +1,16 @@
 """The CSV of bounding boxes: ``<image>.JPEG,<xmin>,<ymin>,<xmax>,<ymax>``, relative, four decimals, no header."""
 
 import re
+from collections import Counter
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from luigi_ilsvrc.dataset.annotations import DECIMALS, Annotation, AnnotationError, Box, parse_annotation
 from luigi_ilsvrc.errors import MAX_SHOWN, list_reasons
 from luigi_ilsvrc.progress import Progress, no_progress
+
+DETAILS = ("annotation", "kept", "without_extent", "of_other_synset", "after_other_synset", "files_outside")
+"""The columns of what `write_csv` returns."""
 
 _PROGRESS_EVERY = 1000
 
@@ -26,11 +30,18 @@ def write_csv(
     source: Path,
     path: Path,
     progress: Progress = no_progress,
-) -> None:
+) -> str:
     """Write the boxes of all `annotations` of challenge synsets, by the rules of `annotations.parse_annotation`.
 
     Sorted by file name, boxes of one file in document order. The image's name is the XML file's own: ``<filename>``
     may contain a literal ``%s``. Progress counts files.
+
+    Returns
+    -------
+    str
+        What was read, as a CSV with the columns `DETAILS`. For each file of a challenge synset, ``<synset>_<n>``: how
+        many boxes it has, and how many of its objects gave none; see `annotations.ParsedAnnotation`. For each other
+        synset: how many files it has.
 
     Raises
     ------
@@ -38,9 +49,11 @@ def write_csv(
         Naming `source` and the malformed annotations: all are counted, the first ten named with their reasons. Also if
         there are absurdly many boxes.
     """
-    lines = _lines_by_image(annotations, frozenset(synsets), source, progress)
+    reading = _Reading(frozenset(synsets), source)
+    reading.read(annotations, progress)
     with path.open("w") as file:
-        file.writelines(lines[image] for image in sorted(lines))
+        file.writelines(reading.lines[image] for image in sorted(reading.lines))
+    return reading.details()
 
 
 def count_boxes(path: Path) -> int:
@@ -48,33 +61,58 @@ def count_boxes(path: Path) -> int:
     return path.read_bytes().count(b"\n")
 
 
-def _lines_by_image(
-    annotations: Iterable[Annotation], synsets: frozenset[str], source: Path, progress: Progress
-) -> dict[str, str]:
-    """Return the lines of each image that has boxes, by its name."""
-    lines: dict[str, str] = {}
-    count, malformed, reasons = 0, 0, []
-    for done, annotation in enumerate(annotations, start=1):
-        if annotation.synset in synsets:
-            try:
-                boxes = parse_annotation(annotation.xml, annotation.synset, synsets)
-            except ValueError as error:
-                malformed += 1
-                if malformed <= MAX_SHOWN:
-                    reasons.append(f"{annotation.synset}/{annotation.image}.xml: {error}")
+class _Reading:
+    """What is read of annotations.
+
+    Attributes
+    ----------
+    lines : dict
+        The lines of each image that has boxes, by its name.
+    """
+
+    def __init__(self, synsets: frozenset[str], source: Path) -> None:
+        self.lines: dict[str, str] = {}
+        self._synsets = synsets
+        self._source = source
+        self._boxes = self._malformed = 0
+        self._reasons: list[str] = []
+        self._details: list[str] = []
+        self._outside: Counter[str] = Counter()
+
+    def read(self, annotations: Iterable[Annotation], progress: Progress) -> None:
+        """Read all annotations; raises `AnnotationError` if some are malformed."""
+        for done, annotation in enumerate(annotations, start=1):
+            if annotation.synset in self._synsets:
+                self._read_one(annotation)
             else:
-                if boxes:
-                    image = f"{annotation.image}.JPEG"
-                    lines[image] = lines.get(image, "") + "".join(f"{image},{_FORMAT.format(*box)}\n" for box in boxes)
-                count = _checked(count + len(boxes), source)
-        if done % _PROGRESS_EVERY == 0:
-            progress("reading boxes", done, None, "files")
-    if malformed:
-        raise AnnotationError(
-            f"{source}: {malformed} malformed annotations; download the archive again or fix them:"
-            f"{list_reasons(reasons, malformed)}"
-        )
-    return lines
+                self._outside[annotation.synset] += 1
+            if done % _PROGRESS_EVERY == 0:
+                progress("reading boxes", done, None, "files")
+        if self._malformed:
+            raise AnnotationError(
+                f"{self._source}: {self._malformed} malformed annotations; download the archive again or fix them:"
+                f"{list_reasons(self._reasons, self._malformed)}"
+            )
+
+    def _read_one(self, annotation: Annotation) -> None:
+        try:
+            boxes, *dropped = parse_annotation(annotation.xml, annotation.synset, self._synsets)
+        except ValueError as error:
+            self._malformed += 1
+            if self._malformed <= MAX_SHOWN:
+                self._reasons.append(f"{annotation.synset}/{annotation.image}.xml: {error}")
+            return
+        if boxes:
+            image = f"{annotation.image}.JPEG"
+            lines = "".join(f"{image},{_FORMAT.format(*box)}\n" for box in boxes)
+            self.lines[image] = self.lines.get(image, "") + lines
+        self._details.append(f"{annotation.image},{len(boxes)},{','.join(map(str, dropped))},0\n")
+        self._boxes = _checked(self._boxes + len(boxes), self._source)
+
+    def details(self) -> str:
+        """Return what `write_csv` returns."""
+        outside = [f"{synset},0,0,0,0,{files}\n" for synset, files in self._outside.items()]
+        return "".join([",".join(DETAILS) + "\n", *sorted(self._details), *sorted(outside)])
 
 
 def _checked(boxes: int, source: Path) -> int:

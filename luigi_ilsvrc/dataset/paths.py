@@ -107,10 +107,20 @@ class DataSetPaths:
         base = self.dataset if output.is_relative_to(self.dataset) else self.data_dir
         return self.manifests / f"{output.relative_to(base)}.csv"
 
+    @cached_property
+    def all_details(self) -> Path:
+        """The folder of what was seen while outputs were made; see `storage.details`."""
+        return self.index_folder / "details"
+
+    def details(self, output: Path) -> Path:
+        """Return what was seen while an output was made."""
+        return self.all_details / self.manifest(output).relative_to(self.manifests)
+
     def linked_manifest_folders(self) -> list[Path]:
-        """Return the symbolic links in place of folders of manifests; the build makes none."""
-        # A manifest of its own has a suffix, and is read and replaced without following a link.
-        return sorted(path for path in self.manifests.glob("*") if path.is_symlink() and not path.suffix)
+        """Return the symbolic links in place of folders of manifests and details; the build makes none."""
+        # A file there has a suffix, and is read and replaced without following a link.
+        entries = (path for folder in (self.manifests, self.all_details) for path in folder.glob("*"))
+        return sorted(path for path in entries if path.is_symlink() and not path.suffix)
 
     @cached_property
     def verifications(self) -> Path:

@@ -4,10 +4,11 @@ import os
 from collections.abc import Sequence
 from io import FileIO
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from luigi_ilsvrc.dataset.images import ImageError, RGBImage, as_rgb_jpeg
 from luigi_ilsvrc.errors import BuildError, list_reasons
+from luigi_ilsvrc.formats.details import RecordDetails
 from luigi_ilsvrc.formats.plan import PlannedImage
 from luigi_ilsvrc.layouts.reader import ImageReader
 from luigi_ilsvrc.progress import Progress, no_progress
@@ -38,6 +39,13 @@ class RecordFormat(Protocol):
 
     def frame(self, chunks: Sequence[bytes]) -> Sequence[bytes]:
         """Return a record as it stands in a shard."""
+
+
+class WrittenShard(NamedTuple):
+    """A shard: size and CRC-32 of its file, and the details of each record, in their order."""
+
+    entry: Entry
+    records: list[RecordDetails]
 
 
 class ShardFile:
@@ -109,13 +117,8 @@ def write_shard(
     images: Sequence[PlannedImage],
     path: Path,
     progress: Progress = no_progress,
-) -> Entry:
+) -> WrittenShard:
     """Write a record for each of `images`, in their order; progress counts images.
-
-    Returns
-    -------
-    Entry
-        Size and CRC-32 of the shard.
 
     Raises
     ------
@@ -130,6 +133,7 @@ def write_shard(
     """
     disk.check_free_space({path: sum(image.location.size for image in images)})
     bad: list[str] = []
+    records: list[RecordDetails] = []
     with ShardFile(path) as shard:
         contents = reader.read_all([image.location for image in images])
         for done, (image, original) in enumerate(zip(images, contents, strict=True), start=1):
@@ -138,9 +142,19 @@ def write_shard(
             except ImageError as error:
                 bad.append(f"{reader.describe(image.location)}: {error}")
             else:
+                start = shard.entry.size
                 shard.write(record_format.frame(record_format.encode(image, jpeg)))
+                place = start, shard.entry.size - start
+                is_reencoded = jpeg.encoded is not original
+                records.append(details_of(image, jpeg, place, is_reencoded))
             progress("writing", done, len(images), "images")
         shard.write([record_format.END])
     if bad:
         raise ShardError(f"{len(bad)} images cannot be used; is the archive the official one?{list_reasons(bad)}")
-    return shard.entry
+    return WrittenShard(shard.entry, records)
+
+
+def details_of(image: PlannedImage, jpeg: RGBImage, place: tuple[int, int], is_reencoded: bool) -> RecordDetails:
+    """Return the details of the record of an image; `place` is its offset and length in the shard."""
+    location = image.location
+    return RecordDetails(location.name, jpeg.height, jpeg.width, *place, location.size, int(is_reencoded))

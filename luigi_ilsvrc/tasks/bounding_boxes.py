@@ -20,6 +20,7 @@ class BoundingBoxCSV(AnnotationTask):
     """Reads the boxes of all training images, from the archive, or from extracted annotations if that is gone."""
 
     priority = 70
+    has_details = True
 
     def output(self) -> AtomicTarget:
         """Return ``bounding_boxes.csv``; see `dataset.boxes.write_csv`."""
@@ -40,7 +41,7 @@ class BoundingBoxCSV(AnnotationTask):
             annotations = as_extracted(annotations, source, extracted)
         if not layout.IS_DOWNLOADED and self.has_official_counts():
             annotations = check_annotations(annotations, synsets, source)
-        write_csv(annotations, synsets, source, path, progress)
+        self.write_details(write_csv(annotations, synsets, source, path, progress))
 
 
 class ValidationBoxCSV(AnnotationTask):
@@ -49,6 +50,7 @@ class ValidationBoxCSV(AnnotationTask):
     split = VALIDATION
     download = DownloadValidationBoxes
     priority = 65
+    has_details = True
 
     def output(self) -> AtomicTarget:
         """Return ``validation_bounding_boxes.csv``; see `dataset.boxes.write_csv`."""
@@ -62,7 +64,7 @@ class ValidationBoxCSV(AnnotationTask):
         """Read the annotations and write the CSV."""
         source = self.layout.annotations_path(self.paths, self.split)
         annotations = self.layout.read_annotations(self.paths, self.split, self.tables)
-        write_csv(annotations, self.tables.synsets(), source, path, progress)
+        self.write_details(write_csv(annotations, self.tables.synsets(), source, path, progress))
 
 
 class BoxesTask(ILSVRCTask):

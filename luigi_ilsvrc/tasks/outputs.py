@@ -4,13 +4,14 @@ import functools
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import luigi
 
 from luigi_ilsvrc.build_record import digest_of
 from luigi_ilsvrc.progress import Progress
 from luigi_ilsvrc.storage import disk
+from luigi_ilsvrc.storage.details import write_details
 from luigi_ilsvrc.storage.locks import output_lock
 from luigi_ilsvrc.storage.manifest import (
     Files,
@@ -55,8 +56,12 @@ class DataSetTask(OutputTask, BuildTask):
     """A task whose output is part of the data set.
 
     Beside the index stands a manifest of each output: what it holds, and what it was made from. It is there when the
-    output is. Each task compares what it was given with the build's record.
+    output is. So are the details of some outputs: what was seen while they were made. Each task compares what it was
+    given with the build's record.
     """
+
+    has_details: ClassVar[bool] = False
+    """Whether `make` also writes details; see `write_details`."""
 
     def make(self, path: Path, progress: Progress) -> Files | None:
         """Write the output to `path`; return the entries of its files if that costs less than reading them again."""
@@ -125,6 +130,14 @@ class DataSetTask(OutputTask, BuildTask):
     def manifest(self) -> luigi.LocalTarget:
         """Return the file that says what the output holds; see `storage.manifest`."""
         return luigi.LocalTarget(self.paths.manifest(Path(self.output().path)))
+
+    def details(self) -> luigi.LocalTarget:
+        """Return the file of what was seen while the output was made, of a task that `has_details`."""
+        return luigi.LocalTarget(self.paths.details(Path(self.output().path)))
+
+    def write_details(self, lines: str) -> None:
+        """Write what was seen while the output was made; `make` does that, before the output is published."""
+        write_details(Path(self.details().path), lines)
 
     def make_output(self, progress: Progress) -> None:
         """Make and publish the output and its manifest, unless another process has just done so."""

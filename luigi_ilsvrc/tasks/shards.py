@@ -12,6 +12,7 @@ from luigi.parameter import ParameterVisibility
 
 from luigi_ilsvrc.dataset.splits import TRAIN, VALIDATION
 from luigi_ilsvrc.dataset.synsets import SYNSET_ENGLISH_KEY
+from luigi_ilsvrc.formats.details import serialize_records
 from luigi_ilsvrc.formats.plan import plan_file, read_plan, write_plan
 from luigi_ilsvrc.formats.shard import write_shard
 from luigi_ilsvrc.formats.table import FORMATS, Format
@@ -103,6 +104,7 @@ class ShardTask(SplitTask, DataSetTask):
     priority = 40
     resource = resources.SHARD
     counted_as = "shards"
+    has_details = True
 
     @classmethod
     def record_format(cls) -> Format:
@@ -138,7 +140,9 @@ class ShardTask(SplitTask, DataSetTask):
         """Write a record for each planned image."""
         plan = read_plan(self.paths.plan(self.split, self.num_shards), self.shard)
         with ImageReader(self.paths.dataset, self.paths.class_folders(self.split)) as reader:
-            return {"": write_shard(self.record_format(), reader, plan, path, progress)}
+            entry, records = write_shard(self.record_format(), reader, plan, path, progress)
+        self.write_details(serialize_records(records))
+        return {"": entry}
 
 
 class ShardCounts(ILSVRCTask):

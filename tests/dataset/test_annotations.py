@@ -9,7 +9,7 @@ from tests.dataset.xml import SYNSET, SYNSETS, annotation, xml_box
 
 
 def parse(*objects: str, **size: object) -> list[Box]:
-    return parse_annotation(annotation(*objects, **size), SYNSET, SYNSETS)
+    return parse_annotation(annotation(*objects, **size), SYNSET, SYNSETS).boxes
 
 
 # The rules -----------------------------------------------------------------------------------------------------------

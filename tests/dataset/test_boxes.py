@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from luigi_ilsvrc.dataset.annotations import Annotation, AnnotationError
-from luigi_ilsvrc.dataset.boxes import read_csv, write_csv
+from luigi_ilsvrc.dataset.boxes import DETAILS, read_csv, write_csv
 from luigi_ilsvrc.layouts import class_folders, official
 from tests.dataset.xml import SYNSET, SYNSETS, annotation, xml_box
 
@@ -52,6 +52,49 @@ def test_synsets_outside_the_challenge_are_skipped_even_if_malformed(tmp_path: P
 
 def test_an_image_without_boxes_has_no_line(tmp_path: Path) -> None:
     assert write(tmp_path, {f"{SYNSET}_1": annotation()}) == []
+
+
+# What was read -------------------------------------------------------------------------------------------------------
+
+
+def details(directory: Path, files: Mapping[str, bytes]) -> list[str]:
+    """Return the details of annotations, given by the names of their images, without the header."""
+    annotations = (Annotation(image.split("_")[0], image, xml) for image, xml in files.items())
+    header, *lines = write_csv(annotations, SYNSETS, SOURCE, directory / "csv").splitlines()
+    assert header == ",".join(DETAILS)
+    return lines
+
+
+GOOD = xml_box(0, 0, 500, 400)
+EMPTY = xml_box(7, 0, 7, 400)
+OTHER = xml_box(0, 0, 500, 400, name="n01440764")
+
+
+@pytest.mark.parametrize(
+    ("objects", "expected"),
+    [
+        ([], "0,0,0,0"),
+        ([GOOD, GOOD], "2,0,0,0"),
+        ([GOOD, EMPTY], "1,1,0,0"),
+        ([GOOD, "<object><name>n02105855</name></object>"], "1,1,0,0"),
+        ([GOOD, OTHER, EMPTY, OTHER], "1,1,2,0"),
+        ([OTHER, GOOD, GOOD], "0,0,0,3"),
+    ],
+)
+def test_the_details_count_the_boxes_that_were_kept_and_those_that_were_dropped_by_the_reason(
+    tmp_path: Path, objects: list[str], expected: str
+) -> None:
+    assert details(tmp_path, {f"{SYNSET}_1": annotation(*objects)}) == [f"{SYNSET}_1,{expected},0"]
+
+
+def test_the_details_count_the_files_of_synsets_outside_the_challenge(tmp_path: Path) -> None:
+    files = {"n00007846_1": b"", f"{SYNSET}_1": annotation(), "n00007846_2": b"", "n00000001_1": b""}
+    assert details(tmp_path, files) == [f"{SYNSET}_1,0,0,0,0,0", "n00000001,0,0,0,0,1", "n00007846,0,0,0,0,2"]
+
+
+def test_the_details_are_sorted_in_whichever_order_the_files_come(tmp_path: Path) -> None:
+    files = {f"{SYNSET}_{number}": annotation(GOOD) for number in (3, 1, 2)}
+    assert details(tmp_path, files) == [f"{SYNSET}_{number},1,0,0,0,0" for number in (1, 2, 3)]
 
 
 def test_all_malformed_annotations_are_counted_and_the_first_ten_named(tmp_path: Path) -> None:

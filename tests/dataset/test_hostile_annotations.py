@@ -23,7 +23,7 @@ MEGABYTES = 1 << 20
 
 
 def parse(*objects: str, **size: object) -> list[Box]:
-    return parse_annotation(annotation(*objects, **size), SYNSET, SYNSETS)
+    return parse_annotation(annotation(*objects, **size), SYNSET, SYNSETS).boxes
 
 
 # Numbers -------------------------------------------------------------------------------------------------------------

@@ -46,7 +46,7 @@ def test_the_progress_counts_images(tmp_path: Path) -> None:
 def test_size_and_crc_of_a_shard_are_those_of_its_file(tmp_path: Path) -> None:
     planned = write_images(tmp_path, {f"n01440764_{number}.JPEG": jpeg(8 + number) for number in range(3)})
     with ImageReader(tmp_path, tmp_path) as reader:
-        entry = write_shard(tfrecord, reader, planned, tmp_path / "shard")
+        entry = write_shard(tfrecord, reader, planned, tmp_path / "shard").entry
     assert entry == entry_of((tmp_path / "shard").read_bytes())
 
 

@@ -55,6 +55,22 @@ def test_each_record_holds_its_image(record_format: Format, images: list[Planned
 
 
 @EVERY_FORMAT
+def test_the_details_of_a_shard_say_where_each_record_lies_and_what_it_holds(
+    record_format: Format, images: list[PlannedImage], tmp_path: Path
+) -> None:
+    with ImageReader(tmp_path, tmp_path) as reader:
+        written = write_shard(record_format, reader, images, tmp_path / "shard")
+    shard = (tmp_path / "shard").read_bytes()
+    for details, (image, encoded) in zip(written.records, expected(images, tmp_path), strict=True):
+        framed = b"".join(record_format.frame(record_format.encode(image, encoded)))
+        assert shard[details.offset : details.offset + details.length] == framed
+        assert details.image == image.location.name
+        assert (details.height, details.width) == (encoded.height, encoded.width)
+        assert details.size == image.location.size
+        assert details.reencoded == (image is images[3])
+
+
+@EVERY_FORMAT
 def test_a_shard_repeats_its_bytes(record_format: Format, images: list[PlannedImage], tmp_path: Path) -> None:
     written = {write(record_format, images, tmp_path).read_bytes() for _ in range(2)}
     assert len(written) == 1

@@ -18,6 +18,7 @@ PATTERNS: Mapping[str, str] = {
     "validation index": "ilsvrc2012/index/validation/*.csv",
     "plan": "ilsvrc2012/index/*-plan-of-*/*.csv",
     "manifest": "ilsvrc2012/index/manifests/**/*.csv",
+    "details": "ilsvrc2012/index/details/**/*.csv",
     "archive record": "ilsvrc2012/index/manifests/*.json",
     "build record": "ilsvrc2012/index/build.json",
     "copy of the build record": "ilsvrc2012/index/tables/build.json",
@@ -39,6 +40,8 @@ FOLDERS = (
     "ilsvrc2012/index",
     "ilsvrc2012/index/*",
     "ilsvrc2012/index/manifests/*",
+    "ilsvrc2012/index/details",
+    "ilsvrc2012/index/details/*",
 )
 
 _WITH_MANIFESTS = ("ilsvrc2012", "ilsvrc2012/index", "ilsvrc2012/index/*", "ilsvrc2012/index/manifests/*")

@@ -1,3 +1,4 @@
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from io import BytesIO
@@ -64,7 +65,7 @@ class Shard:
 
     def write(self, planned: Sequence[PlannedImage]) -> None:
         with self.reader() as reader:
-            write_shard(tfrecord, reader, planned, self.path)
+            self.written = write_shard(tfrecord, reader, planned, self.path)
 
     def verify(self, planned: list[PlannedImage] | None = None, progress: Progress = no_progress) -> Report:
         report = Report()
@@ -72,6 +73,7 @@ class Shard:
         with self.reader() as reader:
             found = verify_shard(tfrecord, self.path, expected, reader.read, report, progress)
         self.entry = None if found is None else found.entry
+        self.details = None if found is None else found.records
         return report
 
     def reader(self) -> ImageReader:
@@ -98,6 +100,14 @@ def test_size_and_crc_of_a_shard_that_is_right_are_returned(shard: Shard) -> Non
     flip(shard.path, -1)
     shard.verify()
     assert shard.entry is None
+
+
+def test_the_details_of_a_shard_are_found_again_also_without_its_images(shard: Shard) -> None:
+    shard.recorded = {name: entry_of(image) for name, image in IMAGES.items()}
+    for _ in range(2):
+        shard.verify()
+        assert shard.details == shard.written.records
+        shutil.rmtree(shard.folder, ignore_errors=True)
 
 
 def test_every_flipped_byte_of_a_shard_is_found(shard: Shard) -> None:

@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import os
 import shlex
 import time
 import zlib
@@ -17,6 +18,7 @@ import luigi
 from luigi_ilsvrc.errors import BuildError
 from luigi_ilsvrc.findings import Finding, Kind, Report
 from luigi_ilsvrc.progress import Progress
+from luigi_ilsvrc.storage.details import read_details, write_details
 from luigi_ilsvrc.storage.manifest import (
     Files,
     Manifest,
@@ -26,6 +28,7 @@ from luigi_ilsvrc.storage.manifest import (
     serialize_manifest,
 )
 from luigi_ilsvrc.storage.publish import replace_file
+from luigi_ilsvrc.storage.trailer import DamagedFileError
 from luigi_ilsvrc.tasks.downloads import DOWNLOADS
 from luigi_ilsvrc.tasks.luigi_support.targets import AtomicTarget
 from luigi_ilsvrc.tasks.outputs import DataSetTask, OutputTask
@@ -224,6 +227,34 @@ class VerifyPart(VerificationTask):
         replace_file(substitute, serialize_manifest(right), durable=False)
         return Finding(kind, manifest, problem, command_line(task), substitute=substitute)
 
+    def details_findings(self, task: DataSetTask, expected: str | None) -> list[Finding]:
+        """Compare the details of an output that is right.
+
+        Parameters
+        ----------
+        task : DataSetTask
+            Makes the output.
+        expected : str or None
+            What its details have to be; None if nothing tells: then damaged ones are removed, and nobody misses them.
+        """
+        path = Path(task.details().path)
+        reason = ""
+        try:
+            if path.parent.is_symlink() or path.is_symlink():
+                reason = "it is a link"
+            elif read_details(path) != expected and expected is not None:
+                reason = "it does not say what the output holds"
+        except (DamagedFileError, OSError):
+            reason = "it is not as it was written"
+        kind = Kind.DAMAGED if os.path.lexists(path) else Kind.MISSING
+        if not reason or (expected is None and kind is Kind.MISSING):
+            return []
+        if expected is None:
+            return [Finding(kind, path, reason, to_remove=(path,))]
+        substitute = self.run_folder / path.relative_to(self.paths.index_folder)
+        write_details(substitute, expected, durable=False)
+        return [Finding(kind, path, reason, command_line(task), substitute=substitute)]
+
 
 def _as_of_another_build(finding: Finding) -> Finding:
     """Return the finding of a file that is in the manifest: a person has not put it there, and a repair removes it."""
@@ -236,8 +267,11 @@ def _with_task(finding: Finding, task: Any) -> Finding:
     """Add the task that makes the file, and what a repair removes so that the task makes it again."""
     if task is None or finding.kind not in (Kind.DAMAGED, Kind.MISSING) or finding.substitute or finding.to_remove:
         return finding
-    manifest = [Path(task.manifest().path)] if isinstance(task, DataSetTask) else []
-    return replace(finding, made_by=command_line(task), to_remove=(Path(task.output().path), *manifest))
+    beside = [task.manifest()] if isinstance(task, DataSetTask) else []
+    if isinstance(task, DataSetTask) and task.has_details:
+        beside.append(task.details())
+    to_remove = tuple(Path(target.path) for target in (task.output(), *beside))
+    return replace(finding, made_by=command_line(task), to_remove=to_remove)
 
 
 def command_line(task: Any) -> str:

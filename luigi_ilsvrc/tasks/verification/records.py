@@ -12,6 +12,7 @@ from luigi_ilsvrc.dataset.archives import IMAGE_ARCHIVES
 from luigi_ilsvrc.dataset.boxes import write_csv
 from luigi_ilsvrc.dataset.splits import TRAIN, VALIDATION
 from luigi_ilsvrc.findings import Finding, Kind, Report
+from luigi_ilsvrc.formats.details import serialize_records
 from luigi_ilsvrc.formats.plan import plan_file, write_plan
 from luigi_ilsvrc.formats.table import FORMATS
 from luigi_ilsvrc.inventory import find_extra, output_folders
@@ -101,10 +102,10 @@ class VerifyBoxes(VerifyPart):
         annotations = self.verify_output(task, expected, progress, is_users=is_users, can_be_made=comes_again)
         yield annotations
         csv = self.clone(BoundingBoxCSV)
-        computed: Path | None = None
+        details: str | None = None
         if archive or not annotations.report.findings:
-            computed = compute_csv(self, csv, official if archive else class_folders, progress)
-        yield self.verify_output(csv, None if computed is None else read_files(computed), progress)
+            details = compute_csv(self, csv, official if archive else class_folders, progress)
+        yield verify_csv(self, csv, details, progress)
 
     def _archive_entries(self) -> Files:
         return {
@@ -124,12 +125,12 @@ class VerifyValidationBoxes(VerifyPart):
     def verify(self, progress: Progress) -> Iterator[Verified]:
         """Read the annotations and the CSV."""
         csv = self.clone(ValidationBoxCSV)
-        layout, computed = csv.layout, None
+        layout, details = csv.layout, None
         if layout.has_annotations(self.paths, VALIDATION) and (
             not layout.IS_DOWNLOADED or has_whole_archive(self.clone(csv.download))
         ):
-            computed = compute_csv(self, csv, layout, progress)
-        yield self.verify_output(csv, None if computed is None else read_files(computed), progress)
+            details = compute_csv(self, csv, layout, progress)
+        yield verify_csv(self, csv, details, progress)
 
 
 def has_whole_archive(download: DownloadTask) -> bool:
@@ -138,13 +139,20 @@ def has_whole_archive(download: DownloadTask) -> bool:
     return path.exists() and (md5 is None or md5_of_file(path) == md5.lower())
 
 
-def compute_csv(part: VerifyPart, csv: AnnotationTask, layout: Layout, progress: Progress) -> Path:
-    """Write a CSV of boxes anew, from the annotations in a layout; return where."""
+def compute_csv(part: VerifyPart, csv: AnnotationTask, layout: Layout, progress: Progress) -> str:
+    """Write a CSV of boxes anew, from the annotations in a layout; return its details."""
     path, synsets = part.computed(csv), part.tables.synsets()
     source = layout.annotations_path(part.paths, csv.split)
     with new_file(path) as new:
-        write_csv(layout.read_annotations(part.paths, csv.split, part.tables), synsets, source, new, progress)
-    return path
+        return write_csv(layout.read_annotations(part.paths, csv.split, part.tables), synsets, source, new, progress)
+
+
+def verify_csv(part: VerifyPart, csv: AnnotationTask, details: str | None, progress: Progress) -> Verified:
+    """Compare a CSV of boxes and its details with those that were computed anew; `details` is None if none were."""
+    verified = part.verify_output(csv, None if details is None else read_files(part.computed(csv)), progress)
+    if all(finding.substitute for finding in verified.report.findings):
+        verified.report.findings += part.details_findings(csv, details)
+    return verified
 
 
 class VerifyTables(VerifyPart):
@@ -288,7 +296,10 @@ class VerifyShard(SplitTask, VerifyPart):
         if not report.findings and is_suspect(self, self.split):
             report.add(Kind.DAMAGED, shard, SUSPECT)
         if found is None and not report.findings:
-            yield self.verify_output(task, None, progress)
+            verified = self.verify_output(task, None, progress)
+            if not verified.report.findings:
+                verified.report.findings += self.details_findings(task, None)
+            yield verified
             return
         written, problem, other = self.read_manifest(task)
         if found is not None and not report.findings:
@@ -298,6 +309,8 @@ class VerifyShard(SplitTask, VerifyPart):
             elif problem or written != files:
                 # Another plan alone is no fault: it may say the same, of images that lay elsewhere.
                 report.findings.append(self.manifest_finding(task, problem or FOREIGN, files))
+            if all(finding.substitute for finding in report.findings):
+                report.findings += self.details_findings(task, serialize_records(found.records))
         elif problem:
             report.findings.append(self.manifest_finding(task, problem, None))
         yield Verified(report, task)

@@ -163,7 +163,8 @@ def test_shards_and_plans_of_other_counts_are_named_and_kept(data_dir: Path, ils
     status, output = verify(data_dir, ilsvrc, "--repair", "true")
     shards = [paths.records("tfrecords") / f"train-{shard:05}-of-00004" for shard in range(4)]
     plan = paths.plan("train", 4)
-    assert_named(status, output, {*shards, plan, *map(paths.manifest, [*shards, plan])})
+    beside = [*map(paths.manifest, [*shards, plan]), *map(paths.details, shards)]
+    assert_named(status, output, {*shards, plan, *beside})
     assert all(shard.exists() for shard in shards)
 
 
@@ -173,3 +174,50 @@ def test_a_foreign_plan_is_named(data_dir: Path, ilsvrc: Path) -> None:
     shutil.copytree(paths.plan("train", 8), foreign)
     status, output = verify(data_dir, ilsvrc)
     assert_named(status, output, {foreign})
+
+
+# What was seen while they were made ----------------------------------------------------------------------------------
+
+
+def test_damaged_and_missing_details_are_found_and_written_again_and_the_outputs_are_kept(
+    data_dir: Path, built: Path, ilsvrc: Path
+) -> None:
+    paths = DataSetPaths(data_dir)
+    shards = [paths.records("tfrecords") / f"train-{shard:05}-of-00008" for shard in range(3)]
+    damaged, missing, foreign = map(paths.details, shards)
+    boxes = paths.details(paths.bounding_boxes)
+    for path in (damaged, boxes):
+        flip_a_byte(path, random.Random(1))
+    missing.unlink()
+    shutil.copy(paths.details(paths.records("tfrecords") / "train-00007-of-00008"), foreign)
+    before = {path: path.stat().st_mtime_ns for path in (*shards, paths.bounding_boxes)}
+    status, output = verify(data_dir, ilsvrc, "--repair", "true")
+    assert_named(status, output, {damaged, missing, foreign, boxes})
+    assert_whole_after_a_build(data_dir, built, ilsvrc)
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+def test_the_details_of_a_damaged_shard_are_removed_with_it(data_dir: Path, built: Path, ilsvrc: Path) -> None:
+    paths = DataSetPaths(data_dir)
+    shard = paths.records("tfrecords") / "train-00005-of-00008"
+    flip_a_byte(shard, random.Random(1))
+    status, output = verify(data_dir, ilsvrc, "--repair", "true")
+    assert_named(status, output, {shard})
+    assert not paths.details(shard).exists()
+    assert_whole_after_a_build(data_dir, built, ilsvrc)
+
+
+def test_damaged_details_that_nothing_can_be_compared_with_are_removed_and_the_boxes_are_kept(
+    data_dir: Path, ilsvrc: Path
+) -> None:
+    paths = DataSetPaths(data_dir)
+    paths.archive(BOUNDING_BOX_ARCHIVE).unlink()
+    shutil.rmtree(paths.annotations)
+    details = paths.details(paths.bounding_boxes)
+    flip_a_byte(details, random.Random(1))
+    _, output = verify(data_dir, ilsvrc, "--repair", "true")
+    assert details in named(output)
+    assert not details.exists()
+    assert paths.bounding_boxes.exists()
+    _, output = verify(data_dir, ilsvrc)
+    assert details not in named(output)
