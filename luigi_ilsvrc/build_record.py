@@ -204,7 +204,7 @@ def _replace_record(paths: DataSetPaths, record: BuildRecord) -> None:
 def _is_unused(paths: DataSetPaths) -> bool:
     """Tell whether nothing was made from the label tables: there are archives, complete or not, and records at most."""
     archives = tuple(archive.local_name for archive in ALL_ARCHIVES)
-    own = (paths.build_record, paths.tables, paths.manifests, paths.locks)
+    own = (paths.build_record, paths.tables, paths.manifests, paths.locks, paths.timings)
     index = {path.name for path in (*own, *source_links(paths), *map(paths.parquet_import, SPLITS))}
     in_index = {name for name in os.listdir(paths.index_folder) if not name.startswith(paths.extracted_ahead.name)}
     return (

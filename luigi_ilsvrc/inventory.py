@@ -16,6 +16,7 @@ from luigi_ilsvrc.formats.table import FORMATS
 from luigi_ilsvrc.layouts.source_folders import source_links
 from luigi_ilsvrc.layouts.table import LAYOUTS
 from luigi_ilsvrc.storage.temporary import PARTIAL_SUFFIX, output_name
+from luigi_ilsvrc.timings import is_timings_name
 
 IsKnown = Callable[[str], bool]
 
@@ -75,9 +76,10 @@ def output_folders(
             ),
         ),
         *_folders_of_manifests(paths.manifests, below),
-        OutputFolder(paths.all_details, lambda name: name in is_shard or _is_manifest(name, csv.__eq__)),
+        OutputFolder(paths.all_details, lambda name: name in is_shard or _is_manifest(name, csvs.__contains__)),
         *_folders_of_manifests(paths.all_details, {paths.records(it): is_shard[it] for it in is_shard}),
         OutputFolder(paths.tables, lambda name: name == paths.build_record_copy.name or _is_table_copy(name)),
+        OutputFolder(paths.timings, is_timings_name),
         OutputFolder(paths.verifications, lambda name: True),
     ]
 
@@ -117,7 +119,10 @@ def _dataset_names(paths: DataSetPaths) -> set[str]:
 
 
 def _index_folder_names(paths: DataSetPaths) -> set[str]:
-    own = (paths.manifests, paths.all_details, paths.build_record, paths.tables, paths.locks, paths.extracted_ahead)
+    own = (
+        *(paths.manifests, paths.all_details, paths.timings, paths.build_record, paths.tables, paths.locks),
+        paths.extracted_ahead,
+    )
     return {path.name for path in (*own, *source_links(paths), *map(paths.parquet_import, SPLITS))}
 
 

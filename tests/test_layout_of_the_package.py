@@ -20,7 +20,7 @@ MAX_LINES = 380
 LAYERS = (
     {"__init__"},
     {"tasks"},
-    {"verify", "repair", "cleanup", "inventory", "findings", "ahead", "extract", "formats", "build_record"},
+    {"verify", "repair", "cleanup", "inventory", "findings", "ahead", "extract", "formats", "build_record", "timings"},
     {"layouts", "download"},
     {"dataset", "storage"},
     {"errors", "progress", "units"},

@@ -116,6 +116,11 @@ class DataSetPaths:
         """Return what was seen while an output was made."""
         return self.all_details / self.manifest(output).relative_to(self.manifests)
 
+    @cached_property
+    def timings(self) -> Path:
+        """The folder of the times at which outputs were made; see `timings`."""
+        return self.index_folder / "timings"
+
     def linked_manifest_folders(self) -> list[Path]:
         """Return the symbolic links in place of folders of manifests and details; the build makes none."""
         # A file there has a suffix, and is read and replaced without following a link.

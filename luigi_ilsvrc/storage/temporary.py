@@ -22,7 +22,7 @@ _OWNER = re.compile(
 def temporary_path(path: Path) -> Path:
     """Return a name beside `path` that no other process has, and no other call gives."""
     pid = os.getpid()
-    owner = f"{_host()}-{pid}-{_own_start(pid)}-{secrets.token_hex(4)}"
+    owner = f"{host_id()}-{pid}-{_own_start(pid)}-{secrets.token_hex(4)}"
     return path.with_name(f"{path.name}.{owner}{PARTIAL_SUFFIX}")
 
 
@@ -51,7 +51,7 @@ def is_abandoned(path: Path, max_age: float, now: float) -> bool:
         The present time, in seconds since the epoch.
     """
     match = _OWNER.search(path.name)
-    if match is not None and match["host"] == _host():
+    if match is not None and match["host"] == host_id():
         return _start(int(match["pid"])) != int(match["start"])
     return now - _last_change(path) > max_age
 
@@ -65,7 +65,8 @@ def _last_change(path: Path) -> float:
 
 
 @cache
-def _host() -> str:
+def host_id() -> str:
+    """Return a name of this host, of letters, digits and underscores: of the kernel and the process namespace."""
     # The name of a host may stand for several machines, and a process number for several containers of one.
     parts = [socket.gethostname(), _read("/proc/sys/kernel/random/boot_id")[:8], _namespace()]
     return re.sub(r"[^A-Za-z0-9]", "_", "_".join(part for part in parts if part))

@@ -44,6 +44,7 @@ from luigi_ilsvrc.tasks.luigi_support import resources
 from luigi_ilsvrc.tasks.luigi_support.task_progress import TaskProgress
 from luigi_ilsvrc.tasks.parameters import IntegerParameter, SecondsParameter, setting
 from luigi_ilsvrc.tasks.source_login import NO_COOKIES, account_for, is_account_set
+from luigi_ilsvrc.timings import timed
 
 logger = logging.getLogger("luigi-interface")
 
@@ -156,7 +157,9 @@ class DownloadTask(BuildTask):
             if path.is_symlink() and not path.exists():
                 # To a source that is gone.
                 path.unlink()
-            md5 = self._verify(path, record, progress) if path.exists() else self._bring(record, progress)
+            output = str(path.relative_to(self.data_dir))
+            with timed(self.paths.timings, self.task_family, output, lambda: os.path.getsize(path)):
+                md5 = self._verify(path, record, progress) if path.exists() else self._bring(record, progress)
             remember_archive(path, md5, self.paths.archive_record(self.archive))
         except OSError as error:
             raise disk.explain_os_error(error, path) from error

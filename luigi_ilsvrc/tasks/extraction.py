@@ -35,6 +35,7 @@ from luigi_ilsvrc.tasks.luigi_support.targets import AtomicFolderTarget
 from luigi_ilsvrc.tasks.luigi_support.task_progress import TaskProgress
 from luigi_ilsvrc.tasks.outputs import DataSetTask
 from luigi_ilsvrc.tasks.parameters import RECORDED, ParameterError, SynsetParameter
+from luigi_ilsvrc.timings import timed
 
 
 class ExtractTrainAhead(BuildTask):
@@ -77,7 +78,9 @@ class ExtractTrainAhead(BuildTask):
         if archive is not None and self.source != RECORDED:
             with suppress(BuildError, OSError):
                 self.begin_build()
-                extract_ahead(archive, self.tables.synsets(), self.ahead, self._is_over, TaskProgress(self))
+                # The bytes count when they are published.
+                with timed(self.paths.timings, self.task_family, "", lambda: 0):
+                    extract_ahead(archive, self.tables.synsets(), self.ahead, self._is_over, TaskProgress(self))
         self._has_ended = True
 
     def _is_over(self, synset: str) -> bool:

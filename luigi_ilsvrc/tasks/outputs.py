@@ -25,6 +25,7 @@ from luigi_ilsvrc.storage.publish import replace_file
 from luigi_ilsvrc.tasks.base import BuildTask, ILSVRCTask
 from luigi_ilsvrc.tasks.luigi_support.targets import AtomicFolderTarget, AtomicTarget
 from luigi_ilsvrc.tasks.luigi_support.task_progress import TaskProgress
+from luigi_ilsvrc.timings import timed
 
 
 class OutputTask(ILSVRCTask):
@@ -149,7 +150,8 @@ class DataSetTask(OutputTask, BuildTask):
         target = self.output()
         with output_lock(self.paths.lock(Path(target.path)), Path(target.path)):
             if not target.exists():
-                with target.temporary_path() as temporary:
+                timing = timed(self.paths.timings, self.task_family, self.relative_output(), self.size_reader())
+                with timing, target.temporary_path() as temporary:
                     inputs = self.inputs()
                     files = make(Path(temporary))
                     self.compare_with_record()

@@ -21,9 +21,10 @@ _FINDING = re.compile(r"^ *(?:damaged|missing|extra|leftover|unreadable) (\S+): 
 
 
 def output_files(data_dir: Path) -> list[Path]:
-    """Return every file of a build but those of its verifications."""
-    verifications = data_dir / "ilsvrc2012" / "verification"
-    return sorted(path for path in data_dir.rglob("*") if path.is_file() and verifications not in path.parents)
+    """Return every file of a build that is verified: not those of verifications, timings and the report."""
+    paths = DataSetPaths(data_dir)
+    others = {paths.verifications, paths.timings, paths.dataset / "report.html"}
+    return sorted(path for path in data_dir.rglob("*") if path.is_file() and not others & {path, *path.parents})
 
 
 def flip_a_byte(path: Path, rng: random.Random) -> None:

@@ -19,9 +19,9 @@ def is_final(path: Path) -> bool:
     """Tell whether a path is that of an output.
 
     The state of a running download is written often, and only says what need not come again; locks and what a running
-    verification computes are no outputs, and what is extracted ahead is none yet.
+    verification computes are no outputs, and what is extracted ahead is none yet. Of timings, some may be lost.
     """
-    is_lock = path.parent.name == "locks"
+    is_lock = path.parent.name in ("locks", "timings")
     is_computed = "verification" in path.parts and path.parent.name != "verification"
     is_ahead = any(part.startswith("extracted_ahead") for part in path.parts)
     return not (PARTIAL_SUFFIX in path.name or is_lock or is_computed or is_ahead)

@@ -47,12 +47,14 @@ def luigi(*arguments: object, config: Path | None = PROJECT / "luigi.cfg", **env
 def contents(directory: Path) -> dict[str, str]:
     """Return the MD5 of every file below a folder, by its path in it; empty folders too.
 
-    What two builds of the same data differ in is left out: where the source lay, and when an archive was written.
+    What two builds of the same data differ in is left out: where the source lay, when an archive was written, and how
+    long everything took.
     """
     return {
         str(path.relative_to(directory)): hashlib.md5(path.read_bytes()).hexdigest() if path.is_file() else "folder"
         for path in directory.rglob("*")
         if not (path.name == "build.json" or (path.parent.name == "manifests" and path.suffix == ".json"))
+        if "timings" not in (path.name, path.parent.name) and path.name != "report.html"
     }
 
 
