@@ -5,6 +5,7 @@ with: 615,299 boxes out of 544,546 files.
 """
 
 import re
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -43,29 +44,45 @@ class Box(NamedTuple):
     ymax: float
 
 
+NO_EXTENT = "no_extent"
+"""An object without width or height after clamping and rounding, or without a ``<bndbox>``: dropped."""
+OTHER_SYNSET = "other_synset"
+"""An object that names another challenge synset: dropped."""
+AFTER_OTHER_SYNSET = "after_other_synset"
+"""An object of a file whose first object names another challenge synset: dropped."""
+OTHER_NAME = "other_name"
+"""An object that names something else than its synset."""
+SWAPPED = "swapped"
+"""A box whose minimum and maximum are swapped."""
+CLAMPED = "clamped"
+"""A box that reaches beyond the image."""
+FRACTIONAL = "fractional"
+"""A box with a decimal point in a coordinate."""
+UNNAMED = "unnamed"
+"""A file with a literal ``%s`` in place of the image's name."""
+
+
 class ParsedAnnotation(NamedTuple):
-    """The boxes of one annotation, and how many of its objects give none, by the reason.
+    """What one annotation says.
 
     Attributes
     ----------
     boxes : list of Box
-        In document order.
-    without_extent : int
-        Objects without width or height after clamping and rounding, or without a ``<bndbox>``.
-    of_other_synset : int
-        Objects that name another challenge synset.
-    after_other_synset : int
-        All objects, if the first one names another challenge synset.
+        Those that are kept, in document order.
+    width, height : int
+        The size that was shown to the annotator, in pixels.
+    odd : dict
+        How many objects, or files, are unusual, by the way in which they are: `NO_EXTENT`, `SWAPPED` and so on.
     """
 
     boxes: list[Box]
-    without_extent: int = 0
-    of_other_synset: int = 0
-    after_other_synset: int = 0
+    width: int
+    height: int
+    odd: dict[str, int]
 
 
 def parse_annotation(xml: bytes, synset: str, synsets: Collection[str]) -> ParsedAnnotation:
-    """Return the boxes of one annotation that show its own synset, and what was dropped.
+    """Return the boxes of one annotation that show its own synset, and what is unusual in it.
 
     - Relative to the width and height that the XML itself gives: the size that was shown to the annotator.
     - Coordinates may be floats; they are truncated towards zero.
@@ -85,13 +102,22 @@ def parse_annotation(xml: bytes, synset: str, synsets: Collection[str]) -> Parse
     if width <= 0 or height <= 0:
         raise ValueError(f"its size is {width} x {height}")
     objects = list(root.iterchildren("object"))
-    others = [name != synset and name in synsets for name in map(_name, objects)]
+    odd: defaultdict[str, int] = defaultdict(int)
+    if b"<filename>%s" in xml:
+        odd[UNNAMED] = 1
+    names = list(map(_name, objects))
+    others = [name != synset and name in synsets for name in names]
     if others and others[0]:
-        return ParsedAnnotation([], after_other_synset=len(objects))
+        odd[AFTER_OTHER_SYNSET] = len(objects)
+        return ParsedAnnotation([], width, height, odd)
     places = [list(item.iterchildren("bndbox")) for item, other in zip(objects, others, strict=True) if not other]
-    boxes = [_scale(_texts(place), width, height) for place in places if place]
+    boxes = [_scale(_texts(place), width, height, odd) for place in places if place]
     kept = [box for box in boxes if _is_wide(box.xmin, box.xmax) and _is_wide(box.ymin, box.ymax)]
-    return ParsedAnnotation(kept, len(places) - len(kept), len(objects) - len(places))
+    if len(kept) < len(objects) or any(name != synset for name in names):
+        dropped = {OTHER_SYNSET: len(objects) - len(places), NO_EXTENT: len(places) - len(kept)}
+        named = {OTHER_NAME: sum(name != synset and name not in synsets for name in names)}
+        odd.update({reason: count for reason, count in {**dropped, **named}.items() if count})
+    return ParsedAnnotation(kept, width, height, odd)
 
 
 def _is_wide(minimum: float, maximum: float) -> bool:
@@ -148,10 +174,18 @@ def _pixels(texts: Mapping[str, str], path: str) -> int:
         raise ValueError(f"<{name}> is {text!r}: too large") from error
 
 
-def _scale(place: Mapping[str, str], width: int, height: int) -> Box:
-    xs = sorted(_clamp(_pixels(place, f"bndbox/{edge}") / width) for edge in ("xmin", "xmax"))
-    ys = sorted(_clamp(_pixels(place, f"bndbox/{edge}") / height) for edge in ("ymin", "ymax"))
-    return Box(xs[0], ys[0], xs[1], ys[1])
+def _scale(place: Mapping[str, str], width: int, height: int, odd: dict[str, int]) -> Box:
+    left, right = _pixels(place, "bndbox/xmin"), _pixels(place, "bndbox/xmax")
+    upper, lower = _pixels(place, "bndbox/ymin"), _pixels(place, "bndbox/ymax")
+    if left > right or upper > lower:
+        odd[SWAPPED] += 1
+        left, right = sorted((left, right))
+        upper, lower = sorted((upper, lower))
+    if left < 0 or upper < 0 or right > width or lower > height:
+        odd[CLAMPED] += 1
+    if "." in place["xmin"] + place["xmax"] + place["ymin"] + place["ymax"]:
+        odd[FRACTIONAL] += 1
+    return Box(_clamp(left / width), _clamp(upper / height), _clamp(right / width), _clamp(lower / height))
 
 
 def _clamp(relative: float) -> float:

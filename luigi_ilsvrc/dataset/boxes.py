@@ -9,8 +9,11 @@ from luigi_ilsvrc.dataset.annotations import DECIMALS, Annotation, AnnotationErr
 from luigi_ilsvrc.errors import MAX_SHOWN, list_reasons
 from luigi_ilsvrc.progress import Progress, no_progress
 
-DETAILS = ("annotation", "kept", "without_extent", "of_other_synset", "after_other_synset", "files_outside")
+DETAILS = ("annotation", "width", "height", "kept", "odd")
 """The columns of what `write_csv` returns."""
+
+OUTSIDE = "outside"
+"""An XML file of a synset outside the challenge."""
 
 _PROGRESS_EVERY = 1000
 
@@ -39,9 +42,9 @@ def write_csv(
     Returns
     -------
     str
-        What was read, as a CSV with the columns `DETAILS`. For each file of a challenge synset, ``<synset>_<n>``: how
-        many boxes it has, and how many of its objects gave none; see `annotations.ParsedAnnotation`. For each other
-        synset: how many files it has.
+        What was read, as a CSV with the columns `DETAILS`. For each file of a challenge synset, ``<synset>_<n>``: the
+        size that it gives, how many boxes are kept, and what is unusual, such as ``swapped:1 no_extent:2``; see
+        `annotations.ParsedAnnotation`. For each other synset: ``outside:<files>``.
 
     Raises
     ------
@@ -96,7 +99,7 @@ class _Reading:
 
     def _read_one(self, annotation: Annotation) -> None:
         try:
-            boxes, *dropped = parse_annotation(annotation.xml, annotation.synset, self._synsets)
+            boxes, width, height, odd = parse_annotation(annotation.xml, annotation.synset, self._synsets)
         except ValueError as error:
             self._malformed += 1
             if self._malformed <= MAX_SHOWN:
@@ -106,12 +109,13 @@ class _Reading:
             image = f"{annotation.image}.JPEG"
             lines = "".join(f"{image},{_FORMAT.format(*box)}\n" for box in boxes)
             self.lines[image] = self.lines.get(image, "") + lines
-        self._details.append(f"{annotation.image},{len(boxes)},{','.join(map(str, dropped))},0\n")
+        unusual = " ".join(f"{reason}:{odd[reason]}" for reason in sorted(odd)) if odd else ""
+        self._details.append(f"{annotation.image},{width},{height},{len(boxes)},{unusual}\n")
         self._boxes = _checked(self._boxes + len(boxes), self._source)
 
     def details(self) -> str:
         """Return what `write_csv` returns."""
-        outside = [f"{synset},0,0,0,0,{files}\n" for synset, files in self._outside.items()]
+        outside = [f"{synset},,,,{OUTSIDE}:{files}\n" for synset, files in self._outside.items()]
         return "".join([",".join(DETAILS) + "\n", *sorted(self._details), *sorted(outside)])
 
 

@@ -3,6 +3,13 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from luigi_ilsvrc.dataset.images import RGBImage
+from luigi_ilsvrc.dataset.jpeg import traits
+from luigi_ilsvrc.layouts.index import ImageLocation
+
+REENCODED = "reencoded"
+"""The record does not hold the bytes of the image's file."""
+
 
 class RecordDetails(NamedTuple):
     """One record of a shard.
@@ -17,8 +24,8 @@ class RecordDetails(NamedTuple):
         Where all of the record lies in the shard, in bytes: with whatever the format puts before and behind it.
     size : int
         The size of the image's file, in bytes, as it came.
-    reencoded : int
-        1 if the record holds a re-encoded image, and not the bytes of that file.
+    odd : str
+        What is unusual, separated by spaces: `REENCODED`, and of the image in the record what `jpeg.traits` returns.
     """
 
     image: str
@@ -27,7 +34,13 @@ class RecordDetails(NamedTuple):
     offset: int
     length: int
     size: int
-    reencoded: int
+    odd: str
+
+
+def details_of(location: ImageLocation, image: RGBImage, offset: int, length: int, *, reencoded: bool) -> RecordDetails:
+    """Return the details of the record of an image that lies at `location`; see `RecordDetails`."""
+    odd = " ".join([*([REENCODED] if reencoded else []), *traits(image.encoded)])
+    return RecordDetails(location.name, image.height, image.width, offset, length, location.size, odd)
 
 
 def serialize_records(records: Iterable[RecordDetails]) -> str:

@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 
 from luigi_ilsvrc.dataset.images import ImageError, RGBImage, as_rgb_jpeg
 from luigi_ilsvrc.errors import BuildError, list_reasons
-from luigi_ilsvrc.formats.details import RecordDetails
+from luigi_ilsvrc.formats.details import RecordDetails, details_of
 from luigi_ilsvrc.formats.plan import PlannedImage
 from luigi_ilsvrc.layouts.reader import ImageReader
 from luigi_ilsvrc.progress import Progress, no_progress
@@ -144,17 +144,10 @@ def write_shard(
             else:
                 start = shard.entry.size
                 shard.write(record_format.frame(record_format.encode(image, jpeg)))
-                place = start, shard.entry.size - start
-                is_reencoded = jpeg.encoded is not original
-                records.append(details_of(image, jpeg, place, is_reencoded))
+                length, is_other = shard.entry.size - start, jpeg.encoded is not original
+                records.append(details_of(image.location, jpeg, start, length, reencoded=is_other))
             progress("writing", done, len(images), "images")
         shard.write([record_format.END])
     if bad:
         raise ShardError(f"{len(bad)} images cannot be used; is the archive the official one?{list_reasons(bad)}")
     return WrittenShard(shard.entry, records)
-
-
-def details_of(image: PlannedImage, jpeg: RGBImage, place: tuple[int, int], is_reencoded: bool) -> RecordDetails:
-    """Return the details of the record of an image; `place` is its offset and length in the shard."""
-    location = image.location
-    return RecordDetails(location.name, jpeg.height, jpeg.width, *place, location.size, int(is_reencoded))

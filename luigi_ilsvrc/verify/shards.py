@@ -8,9 +8,9 @@ from typing import NamedTuple
 from luigi_ilsvrc.dataset.images import ImageError, RGBImage, as_rgb_jpeg, check_decodes
 from luigi_ilsvrc.errors import BuildError
 from luigi_ilsvrc.findings import Kind, Report
-from luigi_ilsvrc.formats.details import RecordDetails
+from luigi_ilsvrc.formats.details import RecordDetails, details_of
 from luigi_ilsvrc.formats.plan import PlannedImage
-from luigi_ilsvrc.formats.shard import ShardError, details_of
+from luigi_ilsvrc.formats.shard import ShardError
 from luigi_ilsvrc.formats.table import Format
 from luigi_ilsvrc.layouts.index import ImageLocation
 from luigi_ilsvrc.progress import Progress, no_progress
@@ -99,7 +99,8 @@ def verify_shard(
                 is_exact &= checked.is_exact
                 start = entry.size
                 entry = add_to_entry(entry, record_format.frame([record]))
-                records.append(details_of(image, jpeg, (start, entry.size - start), checked.is_reencoded))
+                length = entry.size - start
+                records.append(details_of(image.location, jpeg, start, length, reencoded=checked.is_reencoded))
             progress("verifying", number, None if expected is None else len(expected), "records")
         if expected is not None and number < len(expected):
             raise ShardError(f"it ends after {number} of {len(expected)} records")

@@ -73,28 +73,37 @@ OTHER = xml_box(0, 0, 500, 400, name="n01440764")
 @pytest.mark.parametrize(
     ("objects", "expected"),
     [
-        ([], "0,0,0,0"),
-        ([GOOD, GOOD], "2,0,0,0"),
-        ([GOOD, EMPTY], "1,1,0,0"),
-        ([GOOD, "<object><name>n02105855</name></object>"], "1,1,0,0"),
-        ([GOOD, OTHER, EMPTY, OTHER], "1,1,2,0"),
-        ([OTHER, GOOD, GOOD], "0,0,0,3"),
+        ([], "0,"),
+        ([GOOD, GOOD], "2,"),
+        ([GOOD, EMPTY], "1,no_extent:1"),
+        ([GOOD, "<object><name>n02105855</name></object>"], "1,no_extent:1"),
+        ([GOOD, OTHER, EMPTY, OTHER], "1,no_extent:1 other_synset:2"),
+        ([OTHER, GOOD, GOOD], "0,after_other_synset:3"),
+        ([xml_box(0, 0, 500, 400, name="Scottish_deerhound")], "1,other_name:1"),
+        ([xml_box(500, 0, 0, 400), xml_box(0, 400, 500, 0)], "2,swapped:2"),
+        ([xml_box(-1, 0, 500, 400), xml_box(0, 0, 500, 401)], "2,clamped:2"),
+        ([xml_box(600, 0, 700, 400)], "0,clamped:1 no_extent:1"),
+        ([xml_box("0.5", 0, 500, 400)], "1,fractional:1"),
     ],
 )
-def test_the_details_count_the_boxes_that_were_kept_and_those_that_were_dropped_by_the_reason(
+def test_the_details_count_the_boxes_that_are_kept_and_what_is_unusual(
     tmp_path: Path, objects: list[str], expected: str
 ) -> None:
-    assert details(tmp_path, {f"{SYNSET}_1": annotation(*objects)}) == [f"{SYNSET}_1,{expected},0"]
+    assert details(tmp_path, {f"{SYNSET}_1": annotation(*objects)}) == [f"{SYNSET}_1,500,400,{expected}"]
+
+
+def test_the_details_tell_of_a_file_that_does_not_name_its_image(tmp_path: Path) -> None:
+    assert details(tmp_path, {f"{SYNSET}_1": annotation(filename="%s")}) == [f"{SYNSET}_1,500,400,0,unnamed:1"]
 
 
 def test_the_details_count_the_files_of_synsets_outside_the_challenge(tmp_path: Path) -> None:
     files = {"n00007846_1": b"", f"{SYNSET}_1": annotation(), "n00007846_2": b"", "n00000001_1": b""}
-    assert details(tmp_path, files) == [f"{SYNSET}_1,0,0,0,0,0", "n00000001,0,0,0,0,1", "n00007846,0,0,0,0,2"]
+    assert details(tmp_path, files) == [f"{SYNSET}_1,500,400,0,", "n00000001,,,,outside:1", "n00007846,,,,outside:2"]
 
 
 def test_the_details_are_sorted_in_whichever_order_the_files_come(tmp_path: Path) -> None:
     files = {f"{SYNSET}_{number}": annotation(GOOD) for number in (3, 1, 2)}
-    assert details(tmp_path, files) == [f"{SYNSET}_{number},1,0,0,0,0" for number in (1, 2, 3)]
+    assert details(tmp_path, files) == [f"{SYNSET}_{number},500,400,1," for number in (1, 2, 3)]
 
 
 def test_all_malformed_annotations_are_counted_and_the_first_ten_named(tmp_path: Path) -> None:
