@@ -18,6 +18,7 @@ from luigi_ilsvrc.tasks.extraction import (
     TrainImages,
 )
 from luigi_ilsvrc.tasks.indexing import IndexTrain, IndexValidation
+from luigi_ilsvrc.tasks.report import BuildReport
 from luigi_ilsvrc.tasks.shards import PlanShards, TFRecords, TFRecordShard
 from luigi_ilsvrc.tasks.verification.build import VerifyBuild
 from luigi_ilsvrc.tasks.verification.images import VerifyArchive, VerifySynset, VerifyValidation
@@ -35,6 +36,7 @@ __all__ = [
     "Assist",
     "BoundingBoxCSV",
     "BuildAll",
+    "BuildReport",
     "ClassTable",
     "DownloadBoundingBoxes",
     "DownloadTrain",

@@ -111,6 +111,7 @@ def _dataset_names(paths: DataSetPaths) -> set[str]:
         paths.label_tables,
         paths.index_folder,
         paths.verifications,
+        paths.report,
         *(paths.class_folders(split) for split in SPLITS),
         *(paths.records(item.FOLDER) for item in FORMATS.values()),
         *(path for archive in ALL_ARCHIVES for path in (paths.archive(archive), paths.quarantine(archive))),

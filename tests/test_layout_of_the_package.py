@@ -20,7 +20,19 @@ MAX_LINES = 380
 LAYERS = (
     {"__init__"},
     {"tasks"},
-    {"verify", "repair", "cleanup", "inventory", "findings", "ahead", "extract", "formats", "build_record", "timings"},
+    {
+        "verify",
+        "report",
+        "repair",
+        "cleanup",
+        "inventory",
+        "findings",
+        "ahead",
+        "extract",
+        "formats",
+        "build_record",
+        "timings",
+    },
     {"layouts", "download"},
     {"dataset", "storage"},
     {"errors", "progress", "units"},
@@ -163,7 +175,12 @@ def test_only_the_tasks_import_luigi() -> None:
     assert {unit_of(module) for module in importers_of("luigi")} == {"tasks"}
 
 
-@pytest.mark.parametrize("library", ["tensorflow", "lxml", "pandas"])
+@pytest.mark.parametrize("library", ["pandas", "matplotlib", "jinja2"])
+def test_only_the_report_imports_a_library_for_pages(library: str) -> None:
+    assert {unit_of(module) for module in importers_of(library)} == {"report"}
+
+
+@pytest.mark.parametrize("library", ["tensorflow", "lxml"])
 def test_a_large_library_is_imported_only_when_it_is_used(library: str) -> None:
     assert importers_of(library, only_at_top=True) == set()
 
@@ -174,7 +191,7 @@ def test_nothing_that_builds_or_verifies_imports_tensorflow() -> None:
 
 @pytest.mark.parametrize("module", ["luigi_ilsvrc", "luigi_ilsvrc.datasets"])
 def test_importing_the_package_imports_no_large_library(module: str) -> None:
-    large = {"PIL", "lxml", "numpy", "pandas", "tensorflow", "tqdm"}
+    large = {"PIL", "jinja2", "lxml", "matplotlib", "numpy", "pandas", "tensorflow", "tqdm"}
     program = f"import {module}, sys; print(*sorted({large} & set(sys.modules)))"
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert run.stdout.split() == []

@@ -128,6 +128,11 @@ class DataSetPaths:
         return sorted(path for path in entries if path.is_symlink() and not path.suffix)
 
     @cached_property
+    def report(self) -> Path:
+        """The report on the build."""
+        return self.dataset / "report.html"
+
+    @cached_property
     def verifications(self) -> Path:
         """The folder of all verifications."""
         return self.dataset / "verification"

@@ -13,39 +13,22 @@ from luigi_ilsvrc.layouts.source_folders import check_links
 from luigi_ilsvrc.layouts.sources import describe
 from luigi_ilsvrc.storage import disk
 from luigi_ilsvrc.tasks.base import BuildWrapperTask, ILSVRCTask
-from luigi_ilsvrc.tasks.classes import ClassTable, LabelTableFiles
 from luigi_ilsvrc.tasks.disk_space import bytes_needed, inodes_needed
-from luigi_ilsvrc.tasks.downloads import DOWNLOADS
-from luigi_ilsvrc.tasks.extraction import ExtractBoundingBoxes, SortValidation, TrainImages
 from luigi_ilsvrc.tasks.indexing import INDEX_TASKS
 from luigi_ilsvrc.tasks.parameters import RECORDED, check_settings
-from luigi_ilsvrc.tasks.shards import NO_IMAGES, FormatsTask
+from luigi_ilsvrc.tasks.report import BuildReport, WholeBuild
 
 logger = logging.getLogger("luigi-interface")
 
 
-class BuildAll(FormatsTask, BuildWrapperTask):
-    """Everything: class folders, bounding boxes, shards in each format."""
+class BuildAll(WholeBuild, BuildWrapperTask):
+    """Everything: class folders, bounding boxes, shards in each format, and the report."""
 
     _is_checked = False
 
     def requires(self) -> list[ILSVRCTask]:
-        """Require the outputs that users read; each requires what it is made from.
-
-        Index and plans too, though others require them: what is made from them may be there when they are not, and
-        they are what the build is verified by. And archives that a repair removed.
-        """
-        images: list[type[ILSVRCTask]] = [] if self.images == NO_IMAGES else [TrainImages, SortValidation]
-        annotations = [ExtractBoundingBoxes] if self.bounding_boxes else []
-        archives = [self.clone(download) for download in DOWNLOADS]
-        return [
-            *map(self.clone, [*images, *annotations]),
-            *self.csvs(),
-            *map(self.clone, [*INDEX_TASKS.values(), ClassTable, LabelTableFiles]),
-            *self.plans(),
-            *self.all_shards(),
-            *(archive for archive in archives if archive.quarantine_path.exists()),
-        ]
+        """Require the outputs that users read, and the report on them."""
+        return [*self.outputs_of_build(), self.clone(BuildReport)]
 
     def deps(self) -> list[luigi.Task]:
         """Return what is required, after checking the disks.
@@ -114,11 +97,14 @@ class BuildAll(FormatsTask, BuildWrapperTask):
         shards = [f"{_by_split(self.shard_counts)} {name} shards" for name in self.formats]
         boxes = [f"{count_boxes(self.paths.bounding_boxes):,} bounding boxes"] if self.bounding_boxes else []
         counts = [f"{_by_split(images)} images", *boxes, *shards]
-        return f"{self.data_dir} is complete: {', '.join(counts)}"
+        return f"{self.data_dir} is complete: {', '.join(counts)}; see {self.paths.report}"
 
     def run(self) -> None:
-        """Write the build's record if it is gone, and remove what processes left unfinished beside the outputs."""
+        """Link to the report, write the build's record if it is gone, and remove what processes left unfinished."""
         self.begin_build()
+        # Without a worker there is no scheduler to tell.
+        if self.set_tracking_url:
+            self.set_tracking_url(self.paths.report.as_uri())
         self.end_on_this_host()
 
     def end_on_this_host(self) -> None:

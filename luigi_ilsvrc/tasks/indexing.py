@@ -35,6 +35,10 @@ class IndexTask(DataSetTask):
         """The layout that is indexed; see `layouts.table.layout_of_images`."""
         return layouts.layout_of_images(self.paths, self.split, self.tables)
 
+    def layout_name(self) -> str:
+        """Return a name of the layout, for people."""
+        return next(name for name, layout in layouts.LAYOUTS.items() if layout is self.layout)
+
     def has_images(self) -> bool:
         """Tell whether the images can be read without downloading anything."""
         return layouts.has_images(self.paths, self.split, self.tables)

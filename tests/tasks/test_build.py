@@ -47,6 +47,7 @@ def test_a_build_gives_the_promised_files_and_nothing_else(built: Path) -> None:
         "classes.csv",
         "index",
         "label_tables",
+        "report.html",
         "tfrecords",
         "training_bounding_boxes",
         "training_bounding_boxes.tar.gz",

@@ -32,7 +32,15 @@ def all_tasks(root: BuildAll) -> list[object]:
 def test_the_graph_has_one_task_for_each_synset_shard_and_archive(build: BuildAll) -> None:
     families = sorted(type(task).__name__ for task in all_tasks(build))
     assert families == sorted(
-        ["BuildAll", "TrainImages", "SortValidation", "ExtractBoundingBoxes", "BoundingBoxCSV", "TFRecords"]
+        [
+            "BuildAll",
+            "BuildReport",
+            "TrainImages",
+            "SortValidation",
+            "ExtractBoundingBoxes",
+            "BoundingBoxCSV",
+            "TFRecords",
+        ]
         + ["IndexTrain", "IndexValidation", "DownloadTrain", "DownloadValidation", "DownloadBoundingBoxes"]
         + ["ExtractTrainAhead", "ClassTable", "LabelTableFiles"]
         + ["ExtractTrainPerSynset"] * 5

@@ -18,7 +18,9 @@ from luigi_ilsvrc.repair import repair
 from luigi_ilsvrc.storage.publish import replace_file
 from luigi_ilsvrc.tasks.downloads import DOWNLOADS
 from luigi_ilsvrc.tasks.luigi_support.targets import AtomicTarget
+from luigi_ilsvrc.tasks.luigi_support.task_progress import TaskProgress
 from luigi_ilsvrc.tasks.parameters import RECORDED, SwitchParameter
+from luigi_ilsvrc.tasks.report import BuildReport
 from luigi_ilsvrc.tasks.shards import NO_IMAGES, FormatsTask
 from luigi_ilsvrc.tasks.verification.images import VerifyArchive, VerifySynset, VerifyValidation
 from luigi_ilsvrc.tasks.verification.parts import COUNTS, STARTED, WHOLE, VerificationTask, VerifyPart
@@ -140,10 +142,13 @@ class VerifyBuild(FormatsTask, VerificationTask):
         return f"{what} is as it was made: {counts}"
 
     def run(self) -> None:
-        """Verify, in place of a verification of less or something else."""
+        """Verify, in place of a verification of less or something else; the report then shows what was found."""
         if not self.complete():
             Path(self.output().path).unlink(missing_ok=True)
-        super().run()
+        try:
+            super().run()
+        finally:
+            self.clone(BuildReport).renew(TaskProgress(self))
 
     def _remove_parts(self) -> None:
         """Remove the parts of this run, and of others that were killed."""

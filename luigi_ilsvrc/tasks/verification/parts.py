@@ -235,7 +235,7 @@ class VerifyPart(VerificationTask):
         task : DataSetTask
             Makes the output.
         expected : str or None
-            What its details have to be; None if nothing tells: then damaged ones are removed, and nobody misses them.
+            What its details have to be; None if nothing tells: then the output has to be made again if they are gone.
         """
         path = Path(task.details().path)
         reason = ""
@@ -246,11 +246,11 @@ class VerifyPart(VerificationTask):
                 reason = "it does not say what the output holds"
         except (DamagedFileError, OSError):
             reason = "it is not as it was written"
-        kind = Kind.DAMAGED if os.path.lexists(path) else Kind.MISSING
-        if not reason or (expected is None and kind is Kind.MISSING):
+        if not reason:
             return []
+        kind = Kind.DAMAGED if os.path.lexists(path) else Kind.MISSING
         if expected is None:
-            return [Finding(kind, path, reason, to_remove=(path,))]
+            return [Finding(kind, path, reason)]
         substitute = self.run_folder / path.relative_to(self.paths.index_folder)
         write_details(substitute, expected, durable=False)
         return [Finding(kind, path, reason, command_line(task), substitute=substitute)]

@@ -19,7 +19,7 @@ SEED = 2026
 
 def is_record(path: Path) -> bool:
     """Tell whether a file says of others what they are."""
-    return path.name == "build.json" or not {"manifests", "tables"}.isdisjoint(path.parts)
+    return path.name == "build.json" or not {"manifests", "tables", "details"}.isdisjoint(path.parts)
 
 
 def delete_archives(data_dir: Path) -> None:

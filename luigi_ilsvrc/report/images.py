@@ -1,0 +1,132 @@
+"""The images of a build as tables: where they lie, and how large they are."""
+
+from collections.abc import Iterator, Mapping
+from io import BytesIO
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from luigi_ilsvrc.dataset.images import as_rgb_jpeg
+from luigi_ilsvrc.dataset.splits import SPLITS
+from luigi_ilsvrc.errors import BuildError
+from luigi_ilsvrc.formats.details import RecordDetails, details_of
+from luigi_ilsvrc.layouts.index import FIELDS, ImageLocation, index_file
+from luigi_ilsvrc.layouts.reader import ImageReader
+from luigi_ilsvrc.report.build import ReportedBuild
+from luigi_ilsvrc.storage.details import read_details
+from luigi_ilsvrc.storage.trailer import DamagedFileError
+
+SAMPLE = {"train": 1000, "validation": 200}
+"""Images whose headers are read, if no records tell their sizes."""
+
+_TYPES = {"height": "int32", "width": "int32", "offset": "int64", "length": "int64", "size": "int64", "odd": "category"}
+
+
+Positions = np.ndarray[tuple[int], np.dtype[np.int64]]
+
+
+class Images(NamedTuple):
+    """The images of all splits, or a sample of them.
+
+    Attributes
+    ----------
+    table : DataFrame
+        The columns of `RecordDetails`, and ``split`` and ``shard``; no offset, length and shard in a sample.
+    is_sample : bool
+        Whether these are a sample.
+    problems : list of str
+        What could not be read.
+    """
+
+    table: pd.DataFrame
+    is_sample: bool
+    problems: list[str]
+
+    def of(self, split: str) -> pd.DataFrame:
+        """Return the images of a split."""
+        return self.table[self.table["split"] == split]
+
+    def odd(self, trait: str) -> pd.DataFrame:
+        """Return the images that have a trait, such as ``grey``, or one that begins so, such as ``exif``."""
+        odd = self.table["odd"].astype(str)
+        return self.table[odd.str.contains(rf"(?:^| ){trait}", regex=True)]
+
+
+def read_index_table(index: Path, synsets: Mapping[str, str]) -> pd.DataFrame:
+    """Read where all images of a split lie: the columns of an index, synset by synset."""
+    header = ",".join(FIELDS).encode() + b"\n"
+    rows = [(index / index_file(synset)).read_bytes()[len(header) :] for synset in synsets]
+    types = {"synset": "category", "file": "category", "offset": "int64", "size": "int64"}
+    return pd.read_csv(BytesIO(b"".join([header, *rows])), dtype=types)
+
+
+def location(row: "pd.Series[Any]") -> ImageLocation:
+    """Return where the image of a row of an index table lies."""
+    name, synset, file, offset, size = (row[field] for field in FIELDS)
+    return ImageLocation(str(name), str(synset), str(file), int(str(offset)), int(str(size)))
+
+
+def locate(index: pd.DataFrame, positions: Positions) -> list[ImageLocation]:
+    """Return where the images at some positions of an index table lie."""
+    return [location(row) for _, row in index.iloc[positions].iterrows()]
+
+
+def reader_of(build: ReportedBuild, split: str) -> ImageReader:
+    """Return what reads the images of a split, wherever they lie."""
+    return ImageReader(build.paths.dataset, build.paths.class_folders(split))
+
+
+def read_images(build: ReportedBuild, indexes: Mapping[str, pd.DataFrame]) -> Images:
+    """Return what was seen of all images while records were made; without records, what a sample of them shows."""
+    if build.formats:
+        tables, problems = [], []
+        for split in SPLITS:
+            read = [*_read_shards(build.shards(build.formats[0], split), build)]
+            problems += [problem for _, problem in read if problem]
+            tables.append(_join([lines for lines, _ in read]).assign(split=split))
+        if not problems:
+            return Images(_concat(tables), False, [])
+        images = _sample(build, indexes)
+        return Images(images.table, True, problems + images.problems)
+    return _sample(build, indexes)
+
+
+def _read_shards(shards: list[Path], build: ReportedBuild) -> Iterator[tuple[bytes, str]]:
+    """Yield the details of each shard, without their header; or what is wrong with them."""
+    for shard in shards:
+        try:
+            yield read_details(build.paths.details(shard)).partition("\n")[2].encode(), ""
+        except (DamagedFileError, OSError) as error:
+            yield b"", str(error)
+
+
+def _join(shards: list[bytes]) -> pd.DataFrame:
+    header = ",".join(RecordDetails._fields).encode() + b"\n"
+    table = pd.read_csv(BytesIO(b"".join([header, *shards])), dtype=_TYPES)
+    return table.assign(shard=np.repeat(np.arange(len(shards)), [lines.count(b"\n") for lines in shards]))
+
+
+def _concat(tables: list[pd.DataFrame]) -> pd.DataFrame:
+    table = pd.concat(tables, ignore_index=True)
+    return table.assign(odd=table["odd"].astype("category"), split=table["split"].astype("category"))
+
+
+def _sample(build: ReportedBuild, indexes: Mapping[str, pd.DataFrame]) -> Images:
+    """Read a fixed sample, spread evenly over each split."""
+    rows, problems = [], []
+    for split, index in indexes.items():
+        positions = np.unique(np.linspace(0, len(index) - 1, SAMPLE[split] if len(index) else 0).astype(int))
+        with reader_of(build, split) as reader:
+            for place in locate(index, positions):
+                try:
+                    original = reader.read(place)
+                    image = as_rgb_jpeg(original)
+                except BuildError as error:
+                    problems.append(str(error))
+                    continue
+                is_reencoded = image.encoded is not original
+                rows.append((*details_of(place, image, 0, 0, reencoded=is_reencoded), split))
+    table = pd.DataFrame(rows, columns=[*RecordDetails._fields, "split"]).drop(columns=["offset", "length"])
+    return Images(table, True, problems)

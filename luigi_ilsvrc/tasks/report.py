@@ -1,0 +1,95 @@
+"""The report on a build, and what a build has to have."""
+
+import logging
+from pathlib import Path
+
+from luigi_ilsvrc.errors import BuildError
+from luigi_ilsvrc.progress import Progress
+from luigi_ilsvrc.report.fingerprint import fingerprint, is_current, seal
+from luigi_ilsvrc.storage.publish import replace_file
+from luigi_ilsvrc.tasks.base import BuildTask, ILSVRCTask
+from luigi_ilsvrc.tasks.classes import ClassTable, LabelTableFiles
+from luigi_ilsvrc.tasks.downloads import DOWNLOADS
+from luigi_ilsvrc.tasks.extraction import ExtractBoundingBoxes, SortValidation, TrainImages
+from luigi_ilsvrc.tasks.indexing import INDEX_TASKS
+from luigi_ilsvrc.tasks.luigi_support.targets import AtomicTarget
+from luigi_ilsvrc.tasks.outputs import OutputTask
+from luigi_ilsvrc.tasks.shards import NO_IMAGES, FormatsTask
+
+logger = logging.getLogger("luigi-interface")
+
+
+class WholeBuild(FormatsTask):
+    """A task that needs all that a build makes."""
+
+    def outputs_of_build(self) -> list[ILSVRCTask]:
+        """Return the tasks that make what users read; each requires what it is made from.
+
+        Index and plans too, though others require them: what is made from them may be there when they are not, and
+        they are what the build is verified by. And archives that a repair removed.
+        """
+        images: list[type[ILSVRCTask]] = [] if self.images == NO_IMAGES else [TrainImages, SortValidation]
+        annotations = [ExtractBoundingBoxes] if self.bounding_boxes else []
+        archives = [self.clone(download) for download in DOWNLOADS]
+        return [
+            *map(self.clone, [*images, *annotations]),
+            *self.csvs(),
+            *map(self.clone, [*INDEX_TASKS.values(), ClassTable, LabelTableFiles]),
+            *self.plans(),
+            *self.all_shards(),
+            *(archive for archive in archives if archive.quarantine_path.exists()),
+        ]
+
+
+class BuildReport(WholeBuild, OutputTask, BuildTask):
+    """Makes one page that shows what was built from what, how fast, and what is in it."""
+
+    def requires(self) -> list[ILSVRCTask]:
+        """Require all that the page shows, and that it is about."""
+        return self.outputs_of_build()
+
+    def output(self) -> AtomicTarget:
+        """Return ``report.html``."""
+        return AtomicTarget(self.paths.report)
+
+    def complete(self) -> bool:
+        """Tell whether the page is there, whole, and about what the build is now; see `report.fingerprint`.
+
+        Raises a `BuildRecordError` if the build's record is damaged.
+        """
+        return is_current(self.paths.report, self._fingerprint())
+
+    def _fingerprint(self) -> str:
+        return fingerprint(self.paths, self.formats, self.shard_counts, has_boxes=self.bounding_boxes)
+
+    def make_output(self, progress: Progress) -> None:
+        """Make the page, in place of an older one."""
+        from luigi_ilsvrc.report.build import ReportedBuild
+        from luigi_ilsvrc.report.page import make_page
+
+        record = self.begin_build()
+        made_from = self._fingerprint()
+        indexes = {split: self.clone(task) for split, task in INDEX_TASKS.items()}
+        for index in indexes.values():
+            task, names = index.read_by_synset()
+            task.checked_digest(*names)
+        for csv in self.csvs():
+            csv.checked_digest()
+        build = ReportedBuild(
+            self.paths,
+            self.tables.class_names(),
+            {split: Path(index.output().path) for split, index in indexes.items()},
+            {split: index.layout_name() for split, index in indexes.items()},
+            self.formats,
+            self.shard_counts,
+            self.bounding_boxes,
+        )
+        replace_file(self.paths.report, seal(make_page(build, record.source, progress), made_from))
+
+    def renew(self, progress: Progress) -> None:
+        """Make the page again if there is one; if that fails, only say so."""
+        try:
+            if self.paths.report.exists() and not self.complete():
+                self.make_output(progress)
+        except (BuildError, OSError) as error:
+            logger.warning("%s is not up to date, BuildAll makes it again: %s", self.paths.report, error)
