@@ -1,7 +1,7 @@
 """Boxes and annotations of a build as tables."""
 
 from collections.abc import Iterable
-from io import StringIO
+from io import BytesIO
 from typing import NamedTuple
 
 import numpy as np
@@ -44,12 +44,14 @@ def read_boxes(build: ReportedBuild) -> Boxes | None:
     if not (build.has_boxes and paths.bounding_boxes.exists()):
         return None
     types = dict.fromkeys(Box._fields, "float32")
-    table = pd.read_csv(paths.bounding_boxes, names=["image", *Box._fields], dtype=types)
+    # With a header, so that a file without a line is an empty table too.
+    header = ",".join(["image", *Box._fields]).encode() + b"\n"
+    table = pd.read_csv(BytesIO(header + paths.bounding_boxes.read_bytes()), dtype={"image": "str", **types})
     try:
         details = read_details(paths.details(paths.bounding_boxes))
     except (DamagedFileError, OSError) as error:
         return Boxes(table, None, {}, str(error))
-    annotations = pd.read_csv(StringIO(details), dtype={"annotation": "str", "odd": "category"})
+    annotations = pd.read_csv(BytesIO(details.encode()), dtype={"annotation": "str", "odd": "category"})
     assert tuple(annotations.columns) == DETAILS
     is_outside = annotations["odd"].astype(str).str.startswith(f"{OUTSIDE}:")
     outside = {

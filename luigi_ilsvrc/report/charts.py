@@ -41,7 +41,13 @@ def images_per_class(classes: pd.DataFrame, column: str, marked: Sequence[str], 
     with chart_style(f"classes-{column}"):
         height = 1.45 * len(rows) + 0.4
         figure = Figure(figsize=(_WIDE, height))
-        edges = {"left": 0.6 / _WIDE, "right": 0.995, "bottom": 0.5 / height, "top": 1 - 0.02 / height, "hspace": 0.22}
+        edges = {
+            "left": 0.6 / _WIDE,
+            "right": 1 - 0.2 / _WIDE,
+            "bottom": 0.5 / height,
+            "top": 1 - 0.02 / height,
+            "hspace": 0.22,
+        }
         all_axes = figure.subplots(len(rows), 1, squeeze=False, gridspec_kw=edges)[:, 0]
         for axes, row in zip(all_axes, rows, strict=True):
             colours = [MARK if synset in marked else SERIES for synset in row["synset"]]
@@ -60,7 +66,7 @@ def images_per_class(classes: pd.DataFrame, column: str, marked: Sequence[str], 
 
 
 def _name_marked(axes: Axes, marked: pd.DataFrame, column: str, most: int) -> None:
-    level = 0
+    level, first = 0, int(marked["label"].min() - 1) // _BARS * _BARS if len(marked) else 0
     for _, item in marked.iterrows():
         words = str(item["words"]).partition(",")[0]
         words = words if len(words) <= 18 else f"{words[:17]}…"
@@ -70,7 +76,7 @@ def _name_marked(axes: Axes, marked: pd.DataFrame, column: str, most: int) -> No
             xy=(position, item[column]),
             xytext=(position, most * (1.07 + 0.19 * level)),
             fontsize=7.5,
-            ha="center",
+            ha="right" if position > first + 0.94 * _BARS else "left" if position < first + 0.03 * _BARS else "center",
             va="bottom",
             color=INK,
             arrowprops={"arrowstyle": "-", "color": MARK, "linewidth": 0.8, "shrinkA": 0, "shrinkB": 0},

@@ -21,6 +21,8 @@ _SETTINGS: dict[Any, Any] = {
     # Text stays text, in the page's font.
     "svg.fonttype": "none",
     "font.size": 9.0,
+    # A dollar in the words of a class is a dollar.
+    "text.parse_math": False,
     "text.color": INK,
     "axes.labelcolor": QUIET,
     "axes.edgecolor": GRID,
@@ -74,7 +76,8 @@ def as_svg(figure: Figure, description: str, titles: Mapping[str, str] | None = 
     """
     written = StringIO()
     # Without what `savefig` does first, which takes as long again: it draws the figure to see what it would need.
-    FigureCanvasSVG(figure).print_svg(written, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
+    metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    FigureCanvasSVG(figure).print_svg(written, metadata=metadata)  # type: ignore[no-untyped-call]
     svg = written.getvalue()
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>\s*|<defs>\s*<style[^>]*>.*?</style>\s*</defs>\s*", "", svg, flags=re.DOTALL)

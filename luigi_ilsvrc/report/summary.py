@@ -83,8 +83,9 @@ def extremes_of(classes: pd.DataFrame, split: str) -> Extremes:
     few, many = int(ordered[split].iloc[0]), int(ordered[split].iloc[-1])
     most = classes.sort_values([split, "label"], ascending=[False, True])
     as_few, as_many = int((classes[split] == few).sum()), int((classes[split] == many).sum())
-    marked = ordered.head(_MARKED_CLASSES) if few < many and as_few <= _MARKED_CLASSES else ordered.head(0)
-    if few < many and as_many <= _MARKED_CLASSES:
+    most_marked = min(_MARKED_CLASSES, max(len(classes) // 3, 1))
+    marked = ordered.head(most_marked) if few < many and as_few <= most_marked else ordered.head(0)
+    if few < many and as_many <= most_marked:
         marked = pd.concat([marked, most.head(as_many)])
     shown = min(_NAMED_CLASSES, max(len(classes) // 2, 1))
     return Extremes(

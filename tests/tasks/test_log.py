@@ -126,7 +126,7 @@ def test_what_a_build_has_made_stands_last_also_if_it_was_there(ilsvrc: Path, tm
     boxes = (data_dir / "bounding_boxes.csv").read_text().count("\n")
     assert re.fullmatch(
         rf"INFO: {data_dir} is complete: 90 train and 25 validation images, {boxes} bounding boxes, "
-        r"8 train and 3 validation tfrecord shards; this run took \d+ s",
+        r"8 train and 3 validation tfrecord shards; see \S+/report\.html; this run took \d+ s",
         made[-1],
     )
     assert found[-1].partition(";")[0] == made[-1].partition(";")[0]

@@ -145,10 +145,13 @@ class VerifyBuild(FormatsTask, VerificationTask):
         """Verify, in place of a verification of less or something else; the report then shows what was found."""
         if not self.complete():
             Path(self.output().path).unlink(missing_ok=True)
+        report = self.clone(BuildReport)
         try:
             super().run()
-        finally:
-            self.clone(BuildReport).renew(TaskProgress(self))
+        except VerificationError:
+            report.renew(TaskProgress(self))
+            raise
+        report.renew(TaskProgress(self))
 
     def _remove_parts(self) -> None:
         """Remove the parts of this run, and of others that were killed."""
