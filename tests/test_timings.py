@@ -109,5 +109,12 @@ def test_a_build_has_the_timings_of_every_output_that_it_has_made(built: Path) -
     assert counts == {
         **dict.fromkeys(["DownloadTrain", "DownloadValidation", "DownloadBoundingBoxes"], 1),
         **dict.fromkeys(["IndexTrain", "IndexValidation", "SortValidation", "ExtractBoundingBoxes"], 1),
-        **{"BoundingBoxCSV": 1, "PlanShards": 2, "ExtractTrainPerSynset": 5, "TFRecordShard": 11},
+        **{
+            "BoundingBoxCSV": 1,
+            "PlanShards": 2,
+            "ClassTable": 1,
+            "LabelTableFiles": 1,
+            "ExtractTrainPerSynset": 5,
+            "TFRecordShard": 11,
+        },
     }

@@ -50,8 +50,10 @@ class Images(NamedTuple):
 
     def odd(self, trait: str) -> pd.DataFrame:
         """Return the images that have a trait, such as ``grey``, or one that begins so, such as ``exif``."""
-        odd = self.table["odd"].astype(str)
-        return self.table[odd.str.contains(rf"(?:^| ){trait}", regex=True)]
+        odd = self.table["odd"]
+        # There are few combinations, and a million images.
+        having = [it for it in odd.cat.categories if any(word.startswith(trait) for word in str(it).split(" "))]
+        return self.table[odd.isin(having)]
 
 
 def read_index_table(index: Path, synsets: Mapping[str, str]) -> pd.DataFrame:
@@ -129,4 +131,21 @@ def _sample(build: ReportedBuild, indexes: Mapping[str, pd.DataFrame]) -> Images
                 is_reencoded = image.encoded is not original
                 rows.append((*details_of(place, image, 0, 0, reencoded=is_reencoded), split))
     table = pd.DataFrame(rows, columns=[*RecordDetails._fields, "split"]).drop(columns=["offset", "length"])
-    return Images(table, True, problems)
+    return Images(table.assign(odd=table["odd"].astype("category")), True, problems)
+
+
+def find_names(wanted: "pd.Series[str]", among: "pd.Series[str]") -> Positions:
+    """Return where each of some names stands among others; -1 if it does not.
+
+    By sorted bytes: a tenth of the time and memory that pandas takes to compare a million strings.
+    """
+    sought, given = _as_bytes(wanted), _as_bytes(among)
+    if not len(given):
+        return np.full(len(sought), -1)
+    order = np.argsort(given, kind="stable")
+    places = order[np.minimum(np.searchsorted(given, sought, sorter=order), len(given) - 1)]
+    return np.where(given[places] == sought, places, -1)
+
+
+def _as_bytes(names: "pd.Series[str]") -> Any:
+    return np.array([name.encode() for name in names], dtype=np.bytes_)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from io import BytesIO
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from luigi_ilsvrc.dataset import annotations, jpeg
@@ -13,7 +14,7 @@ from luigi_ilsvrc.errors import BuildError
 from luigi_ilsvrc.formats.details import REENCODED
 from luigi_ilsvrc.report.boxes import Boxes, count_of
 from luigi_ilsvrc.report.build import ReportedBuild
-from luigi_ilsvrc.report.images import Images, locate, reader_of
+from luigi_ilsvrc.report.images import Images, find_names, locate, reader_of
 
 MOST_NAMED = 50
 
@@ -130,7 +131,7 @@ def _of_boxes(boxes: Boxes, images: Images, indexes: Mapping[str, pd.DataFrame])
     without = table[(table["kept"] == 0)]
     yield _oddity("XML files of which no box is left", "Their images have no boxes", _xml(without["annotation"]))
     names = table["annotation"] + ".JPEG"
-    orphans = table.loc[~names.isin(indexes[TRAIN]["name"]), "annotation"]
+    orphans = table.loc[find_names(names, indexes[TRAIN]["name"]) < 0, "annotation"]
     yield _oddity("XML files without an image", "Their boxes are in the CSV, and in no record", _xml(orphans))
     files = [f"{synset}: {count}" for synset, count in boxes.outside.items()]
     outside = _oddity("XML files of synsets outside the challenge", "Left out", files, sum(boxes.outside.values()))
@@ -156,14 +157,20 @@ def _xml(names: "pd.Series[str]") -> list[str]:
 
 def _of_other_shape(table: pd.DataFrame, names: "pd.Series[str]", images: Images) -> Oddity:
     """Compare the shape of each image with that of the size that its annotation gives."""
-    seen = images.of(TRAIN)[["image", "height", "width"]]
-    both = table.assign(image=names).merge(seen, on="image", suffixes=("_shown", ""))
-    shown, stored = both["width_shown"] / both["height_shown"], both["width"] / both["height"]
-    other = both[(shown / stored - 1).abs() > _OTHER_SHAPE]
-    columns = ["annotation", "width_shown", "height_shown", "width", "height"]
+    seen = images.table.loc[images.table["split"] == TRAIN, ["image", "height", "width"]]
+    places = find_names(names, seen["image"])
+    shown, stored = table[places >= 0], seen.iloc[places[places >= 0]]
+    width, height = stored["width"].to_numpy(), stored["height"].to_numpy()
+    shape = (shown["width"] / shown["height"]).to_numpy()
+    is_other = np.abs(shape * height / width - 1) > _OTHER_SHAPE
+    columns = zip(
+        *(shown.loc[is_other, name] for name in ("annotation", "width", "height")),
+        *(width[is_other], height[is_other]),
+        strict=True,
+    )
     named = [
-        f"{name}.xml: {int(width_shown)} x {int(height_shown)}, the image has {width} x {height}"
-        for name, width_shown, height_shown, width, height in other[columns].itertuples(index=False)
+        f"{name}.xml: {int(shown_width)} x {int(shown_height)}, the image has {its_width} x {its_height}"
+        for name, shown_width, shown_height, its_width, its_height in columns
     ]
     treatment = "Used all the same: the boxes may be shifted. Turned images (Exif) are among them"
     return _oddity("XML files whose size has another shape than the image", treatment, named)

@@ -3,7 +3,7 @@
 import base64
 from collections.abc import Mapping
 from io import BytesIO
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,7 @@ from luigi_ilsvrc.errors import BuildError
 from luigi_ilsvrc.layouts.index import ImageLocation
 from luigi_ilsvrc.report.boxes import Boxes, boxes_of
 from luigi_ilsvrc.report.build import ReportedBuild
-from luigi_ilsvrc.report.images import locate, reader_of
+from luigi_ilsvrc.report.images import find_names, locate, reader_of
 
 COUNTS = {TRAIN: 24, VALIDATION: 12}
 """How many images are shown of each split."""
@@ -56,19 +56,17 @@ class Sample(NamedTuple):
     boxes: list[Box]
 
 
-def choose_samples(
-    index: pd.DataFrame, synsets: list[str], count: int, with_boxes: frozenset[str]
-) -> list[ImageLocation]:
+def choose_samples(index: pd.DataFrame, synsets: list[str], count: int) -> list[ImageLocation]:
     """Return where some images lie: of synsets that are spread evenly over the labels, the same for the same index.
 
-    Of a synset that has images with boxes, one of these.
+    Of a synset, images with boxes are preferred: `index` has the columns of an index, and ``has_boxes``.
     """
     chosen = [synsets[number] for number in np.linspace(0, len(synsets) - 1, min(count, len(synsets))).astype(int)]
     per_synset = [len(part) for part in np.array_split(np.arange(count), len(chosen))]
     places: list[ImageLocation] = []
     for synset, number in zip(chosen, per_synset, strict=True):
         images = index[index["synset"] == synset]
-        boxed = images[images["name"].isin(with_boxes)]
+        boxed = images[images["has_boxes"]]
         images = boxed if len(boxed) >= number else images
         # From within: the first and the last images by name are often of one series.
         positions = (np.arange(number) + 0.5) / number * len(images)
@@ -85,8 +83,10 @@ def read_samples(
 
 def _read_split(build: ReportedBuild, split: str, index: pd.DataFrame, boxes: Boxes | None) -> list[Sample]:
     synsets = list(build.class_names)
-    boxed = frozenset(boxes.table["image"].unique()) if boxes is not None and split == TRAIN else frozenset()
-    places = choose_samples(index, synsets, COUNTS[split], boxed)
+    boxed: Any = False
+    if boxes is not None and split == TRAIN:
+        boxed = find_names(index["name"], boxes.table["image"].drop_duplicates()) >= 0
+    places = choose_samples(index.assign(has_boxes=boxed), synsets, COUNTS[split])
     found = boxes_of(boxes.table, [place.name for place in places]) if boxes is not None and split == TRAIN else {}
     labels = {synset: label for label, synset in enumerate(synsets, start=1)}
     with reader_of(build, split) as reader:

@@ -1,10 +1,11 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd
 from PIL import Image
 
 from luigi_ilsvrc.report.build import ReportedBuild
-from luigi_ilsvrc.report.images import Images, read_images, read_index_table
+from luigi_ilsvrc.report.images import Images, find_names, read_images, read_index_table
 from luigi_ilsvrc.report.samples import choose_samples
 
 Describe = Callable[..., ReportedBuild]
@@ -74,20 +75,34 @@ def test_the_images_of_a_trait_are_found_by_its_whole_name(built: Path, describe
     assert images.odd("rey").empty
 
 
+def test_names_are_found_among_others_in_any_order() -> None:
+    among = pd.Series(["n2_1.JPEG", "n1_10.JPEG", "n1_1.JPEG"])
+    assert find_names(pd.Series(["n1_1.JPEG", "n1_2.JPEG", "n2_1.JPEG", "n1_10.JPEG", "z"]), among).tolist() == [
+        2,
+        -1,
+        0,
+        1,
+        -1,
+    ]
+    assert find_names(pd.Series([], dtype="str"), among).tolist() == []
+    assert find_names(among, pd.Series([], dtype="str")).tolist() == [-1, -1, -1]
+
+
 def test_samples_are_of_classes_over_all_labels_and_the_same_each_time(built: Path, describe: Describe) -> None:
     build = describe(built)
-    index = read_index_table(build.indexes["train"], build.class_names)
+    index = read_index_table(build.indexes["train"], build.class_names).assign(has_boxes=False)
     synsets = list(build.class_names)
-    chosen = choose_samples(index, synsets, 8, frozenset())
-    assert chosen == choose_samples(index, synsets, 8, frozenset())
+    chosen = choose_samples(index, synsets, 8)
+    assert chosen == choose_samples(index, synsets, 8)
     assert {place.synset for place in chosen} == set(synsets)
     assert len(set(chosen)) == 8
-    assert [place.synset for place in choose_samples(index, synsets, 2, frozenset())] == [synsets[0], synsets[-1]]
+    assert [place.synset for place in choose_samples(index, synsets, 2)] == [synsets[0], synsets[-1]]
 
 
 def test_images_with_boxes_are_preferred_as_samples(built: Path, describe: Describe) -> None:
     build = describe(built)
     index = read_index_table(build.indexes["train"], build.class_names)
-    with_boxes = frozenset(str(name) for name in index.groupby("synset", observed=True)["name"].last())
-    chosen = choose_samples(index, list(build.class_names), len(build.class_names), with_boxes)
+    with_boxes = {str(name) for name in index.groupby("synset", observed=True)["name"].last()}
+    index = index.assign(has_boxes=index["name"].isin(with_boxes))
+    chosen = choose_samples(index, list(build.class_names), len(build.class_names))
     assert {place.name for place in chosen} == with_boxes
