@@ -19,6 +19,10 @@ _NAMES = {
     "ExtractBoundingBoxes": "annotations: extracted",
     "BoundingBoxCSV": "boxes",
     "PlanShards": "plans",
+    "ClassTable": "table of classes",
+    "LabelTableFiles": "label tables, beside the outputs",
+    "DownloadValidationBoxes": "annotations of the validation images: downloaded or linked, and verified",
+    "ValidationBoxCSV": "boxes of the validation images",
 }
 """What a task does, for those whose name needs it."""
 
