@@ -40,6 +40,8 @@ _MOST_BOXES = 6
 """From so many boxes on, images are counted together."""
 
 
+# Else pandas uses pyarrow if it is there, which has crashed in processes that were forked after it was imported.
+@pd.option_context("mode.string_storage", "python")
 def make_page(build: ReportedBuild, source: str, progress: Progress = no_progress) -> bytes:
     """Return the page on a build: HTML that needs no other file. Progress counts parts of it.
 
