@@ -53,7 +53,7 @@ def test_the_progress_of_a_download_and_of_the_whole_build_can_be_watched(
             assert view.wait_for(lambda: view.status().endswith(" left"))
             assert 0 < view.wait_for(view.percentage) < 100
             open_with_status(view, "BuildAll")
-            assert " of 29 tasks; synsets 0 of 5; shards 0 of 11; " in view.show_status()
+            assert " of 32 tasks; synsets 0 of 5; shards 0 of 11; " in view.show_status()
             assert view.wait_for(lambda: "; downloading: " in view.status())
         finally:
             build.kill()
@@ -72,22 +72,23 @@ def test_a_failure_is_read_and_forgiven_and_then_everything_is_done(
     ilsvrc: Path, tmp_path: Path, port: int, view: WebView, impatient: Path
 ) -> None:
     data_dir, source = tmp_path / "data", Path(shutil.copytree(ilsvrc, tmp_path / "source"))
-    (source / TRAIN_ARCHIVE.name).rename(source / "elsewhere.tar")
+    whole = (source / TRAIN_ARCHIVE.name).read_bytes()
+    (source / TRAIN_ARCHIVE.name).write_bytes(whole[:-1])
     command = ("BuildAll", "--data-dir", data_dir, "--source", source, *SHARDS, *address(port))
     output, _ = start_luigi(*command, config=impatient).communicate(timeout=120)
     view.open_tasks("FAILED")
     assert view.count("FAILED") == 1
     assert "DownloadTrain" in view.rows()[0]
     error = view.show_error()
-    assert f"{source / TRAIN_ARCHIVE.name} does not exist" in error.replace("\n", "")
-    assert "A source folder has the archives under their official names" in " ".join(error.split())
+    assert f"{source / TRAIN_ARCHIVE.name}: the MD5 sum is " in error.replace("\n", "")
+    assert "The file is damaged, or it is another one: download it again" in " ".join(error.split())
     view.open_tasks("FAILED")
     view.forgive()
     view.open_tasks("PENDING")
     assert view.count("FAILED") == 0
     view.open_tasks(name="BuildAll")
-    assert "does not exist" in view.show_status()
-    (source / "elsewhere.tar").rename(source / TRAIN_ARCHIVE.name)
+    assert "the MD5 sum is " in view.show_status()
+    (source / TRAIN_ARCHIVE.name).write_bytes(whole)
     build = start_luigi(*command)
     output, _ = build.communicate(timeout=120)
     assert build.returncode == 0, output
@@ -123,10 +124,10 @@ def test_what_fails_before_anything_is_scheduled_is_seen_there(
 
 def test_the_graph_of_the_whole_data_set_is_drawn(tmp_path: Path, port: int, view: WebView) -> None:
     build = start_luigi(
-        *("BuildAll", "--data-dir", tmp_path / "data", "--source", tmp_path, "--checksums", "none"),
+        *("BuildAll", "--data-dir", tmp_path / "data", "--source", "http://127.0.0.1:9", "--checksums", "none"),
         *("--workers", 0, *address(port)),
     )
     output, _ = build.communicate(timeout=120)
-    task = BuildAll(data_dir=tmp_path / "data", source=str(tmp_path))
+    task = BuildAll(data_dir=tmp_path / "data", source="http://127.0.0.1:9")
     view.open_graph(task.task_id)
-    assert view.nodes() == 2165, output
+    assert view.nodes() == 2168, output
