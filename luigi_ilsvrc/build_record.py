@@ -59,7 +59,7 @@ def read_record(paths: DataSetPaths) -> BuildRecord | None:
     # Before they are read: another process may begin the build at this moment.
     was_begun = any(map(os.path.lexists, originals))
     found = [values for path in originals if (values := _read(path)) is not None]
-    if len(found) == len(originals) and found[0] != found[1]:
+    if len(found) == len(originals) and found[0]["tables"] != found[1]["tables"]:
         raise BuildRecordError(
             f"{paths.build_record} and {paths.build_record_copy} differ: one of them is another build's; delete that "
             "one, or both if the label tables, checksums and source that it was begun with are those of this run"
@@ -205,7 +205,8 @@ def _is_unused(paths: DataSetPaths) -> bool:
     """Tell whether nothing was made from the label tables: there are archives, complete or not, and records at most."""
     archives = tuple(archive.local_name for archive in ALL_ARCHIVES)
     own = (paths.build_record, paths.tables, paths.manifests, paths.locks, paths.timings)
-    index = {path.name for path in (*own, *source_links(paths), *map(paths.parquet_import, SPLITS))}
+    of_splits = (path(split) for path in (paths.parquet_import, paths.boxes_of_records) for split in SPLITS)
+    index = {path.name for path in (*own, *source_links(paths), *of_splits)}
     in_index = {name for name in os.listdir(paths.index_folder) if not name.startswith(paths.extracted_ahead.name)}
     return (
         not paths.bounding_boxes.exists()
@@ -286,6 +287,25 @@ def digest_of(name: str, path: Path) -> str:
 def _digest(name: str, path: Path, mtime_ns: int, size: int, inode: int) -> str:
     # The worker computes it once; the processes that it forks for each task inherit it.
     return hashlib.sha256(official_form(name, path)).hexdigest()
+
+
+# Boxes ---------------------------------------------------------------------------------------------------------------
+
+
+def begin_boxes(paths: DataSetPaths, split: str, has_boxes: bool) -> bool:
+    """Write down whether the records of a split have boxes, unless that was done; return what holds. Raises OSError."""
+    with publish.new_file(paths.boxes_of_records(split)) as new:
+        new.write_text(f"{str(has_boxes).lower()}\n")
+    begun = begun_boxes(paths, split)
+    return has_boxes if begun is None else begun
+
+
+def begun_boxes(paths: DataSetPaths, split: str) -> bool | None:
+    """Return whether the records of a split were begun with boxes; None if that is not known."""
+    try:
+        return {"true\n": True, "false\n": False}.get(paths.boxes_of_records(split).read_text())
+    except (OSError, UnicodeDecodeError):
+        return None
 
 
 # Archives ------------------------------------------------------------------------------------------------------------

@@ -84,7 +84,7 @@ def check_in_place(images: Iterable[ImageLocation], dataset: Path) -> None:
             raise ArchiveError(f"{path} has {size} bytes, the index says {image.size}; {_SOURCE_AGAIN}")
 
 
-_SOURCE_AGAIN = "put it back, or give the --source that has it"
+_SOURCE_AGAIN = "put it back, or give the --source that has it as it was"
 
 
 def link_sorted(images: Iterable[ImageLocation], dataset: Path, folder: Path, output: Path) -> None:
@@ -101,9 +101,41 @@ def link_sorted(images: Iterable[ImageLocation], dataset: Path, folder: Path, ou
             (folder / synset).symlink_to(relative_link(source.parent, output / synset))
 
 
+def has_broken_links(folders: Path) -> bool:
+    """Tell whether a class folder is a link that leads nowhere, or the first thing in it is one."""
+    return any(_is_broken(path) or _is_broken(_first_in(path)) for path in _paths_in(folders))
+
+
+def _is_broken(path: Path | None) -> bool:
+    return path is not None and path.is_symlink() and not path.exists()
+
+
+def _first_in(folder: Path) -> Path | None:
+    return next(iter(_paths_in(folder)), None) if not folder.is_symlink() else None
+
+
+def _paths_in(folder: Path) -> list[Path]:
+    try:
+        return [folder / name for name in os.listdir(folder)]
+    except OSError:
+        return []
+
+
+def remove_links(folders: Path) -> None:
+    """Remove class folders that are links, or hold links; never what these lead to. Raises OSError if there is more."""
+    for path in _paths_in(folders):
+        for link in [path] if path.is_symlink() else _paths_in(path):
+            if link.is_symlink():
+                link.unlink()
+        if path.is_dir() and not path.is_symlink():
+            path.rmdir()
+    folders.rmdir()
+
+
 def relative_link(target: Path, link: Path) -> str:
     """Return what a symbolic link at `link` has to hold so that it leads to `target`, wherever the build is moved."""
-    return os.path.relpath(target, link.parent)
+    # The parent may be a link to another disk.
+    return os.path.relpath(target, link.parent.resolve())
 
 
 def as_extracted(annotations: Iterable[Annotation], directory: Path, manifest: Path) -> Iterator[Annotation]:

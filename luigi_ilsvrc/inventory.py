@@ -124,7 +124,8 @@ def _index_folder_names(paths: DataSetPaths) -> set[str]:
         *(paths.manifests, paths.all_details, paths.timings, paths.build_record, paths.tables, paths.locks),
         paths.extracted_ahead,
     )
-    return {path.name for path in (*own, *source_links(paths), *map(paths.parquet_import, SPLITS))}
+    of_splits = (path(split) for path in (paths.parquet_import, paths.boxes_of_records) for split in SPLITS)
+    return {path.name for path in (*own, *source_links(paths), *of_splits)}
 
 
 def _index_names(paths: DataSetPaths, shard_counts: Mapping[str, int] | None) -> IsKnown:

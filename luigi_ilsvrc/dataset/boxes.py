@@ -54,9 +54,19 @@ def write_csv(
     """
     reading = _Reading(frozenset(synsets), source)
     reading.read(annotations, progress)
-    with path.open("w") as file:
-        file.writelines(reading.lines[image] for image in sorted(reading.lines))
+    path.write_text(reading.csv())
     return reading.details()
+
+
+def check_same_boxes(annotations: Iterable[Annotation], synsets: Collection[str], source: Path, csv: Path) -> None:
+    """Raise `AnnotationError` unless annotations give the boxes that a CSV has; otherwise as `write_csv`."""
+    reading = _Reading(frozenset(synsets), source)
+    reading.read(annotations, no_progress)
+    if reading.csv() != csv.read_text():
+        raise AnnotationError(
+            f"{source}: its boxes are not those of {csv}, which was made of other annotations: nothing is mixed. Use "
+            "the source it was begun with, or another --data-dir"
+        )
 
 
 def count_boxes(path: Path) -> int:
@@ -112,6 +122,10 @@ class _Reading:
         unusual = " ".join(f"{reason}:{odd[reason]}" for reason in sorted(odd)) if odd else ""
         self._details.append(f"{annotation.image},{width},{height},{len(boxes)},{unusual}\n")
         self._boxes = _checked(self._boxes + len(boxes), self._source)
+
+    def csv(self) -> str:
+        """Return the lines of all images, sorted by name."""
+        return "".join(self.lines[image] for image in sorted(self.lines))
 
     def details(self) -> str:
         """Return what `write_csv` returns."""

@@ -18,9 +18,12 @@ class DataSetPaths:
     ----------
     data_dir : Path
         The folder that the user named.
+    source : Path, optional
+        The source, if it is a folder: what is missing may be read there.
     """
 
     data_dir: Path
+    source: Path | None = None
 
     @cached_property
     def dataset(self) -> Path:
@@ -85,9 +88,13 @@ class DataSetPaths:
         """Return the index of a split's images; `suffix` is that of the layout they are in."""
         return self.index_folder / f"{split}{suffix}"
 
-    def source_link(self, part: str) -> Path:
-        """Return the link to a folder of the source that is read where it lies; see `layouts.source_folders`."""
-        return self.index_folder / f"source-{part}"
+    def source_link(self, split: str) -> Path:
+        """Return the link to the images of a split that are read in the source; see `layouts.source_folders`."""
+        return self.index_folder / f"source-{split}"
+
+    def boxes_of_records(self, split: str) -> Path:
+        """Return the file that says whether the records of a split were begun with boxes."""
+        return self.index_folder / f"{split}-boxes"
 
     def parquet_import(self, split: str) -> Path:
         """Return the folder of what is needed to go on with an archive that is made from parquet files."""

@@ -39,10 +39,19 @@ def has_images(paths: DataSetPaths, split: str, tables: LabelTables) -> bool:
     if not folders.is_dir():
         return False
     if split != TRAIN:
-        return True
-    # Links to a source that has gone are listed too; all of them lead there.
+        return not any(leads_to_source(paths, folders / synset) for synset in tables.synsets()[:1])
     synsets = tables.synsets()
-    return set(os.listdir(folders)).issuperset(synsets) and (folders / synsets[0]).is_dir()
+    return set(os.listdir(folders)).issuperset(synsets) and not leads_to_source(paths, folders / synsets[0])
+
+
+def leads_to_source(paths: DataSetPaths, class_folder: Path) -> bool:
+    """Tell whether a class folder is a link to the source, or a folder of such links: then it is not a user's own."""
+    try:
+        with os.scandir(class_folder.parent if class_folder.is_symlink() else class_folder) as entries:
+            first = class_folder if class_folder.is_symlink() else Path(next(entries).path)
+            return first.is_symlink() and f"/{paths.index_folder.name}/source-" in os.readlink(first)
+    except (OSError, StopIteration):
+        return False
 
 
 def find_images(
@@ -203,7 +212,7 @@ def annotations_in(folders: Path) -> Iterator[Annotation]:
                 found = True
                 yield Annotation(synset, match.group(2), _read(folders / synset / name))
     if not found:
-        raise ArchiveError(f"{folders}: there is no <synset>/<synset>_<n>.xml; delete the folder, or fill it")
+        raise ArchiveError(f"{folders}: there is no <synset>/<synset>_<n>.xml; fill the folder, or take it away")
 
 
 def validation_annotations_in(folder: Path, labels: Sequence[str]) -> Iterator[Annotation]:
@@ -218,7 +227,7 @@ def validation_annotations_in(folder: Path, labels: Sequence[str]) -> Iterator[A
     """
     names = sorted(name for name in os.listdir(folder) if VALIDATION_ANNOTATION.fullmatch(name))
     if not names:
-        raise ArchiveError(f"{folder}: there is no ILSVRC2012_val_<8 digits>.xml; delete the folder, or fill it")
+        raise ArchiveError(f"{folder}: there is no ILSVRC2012_val_<8 digits>.xml; fill the folder, or take it away")
     for name in names:
         yield validation_annotation(name, _read(folder / name), labels, str(folder))
 

@@ -10,7 +10,7 @@ from luigi_ilsvrc.errors import list_reasons
 from luigi_ilsvrc.layouts.tar import ArchiveError
 
 IMAGES = {TRAIN: 1_281_167, VALIDATION: 50_000}
-ANNOTATIONS = 544_546
+ANNOTATIONS = {TRAIN: 544_546, VALIDATION: 50_000}
 """Of ILSVRC2012, as image-net.org's own archives have them."""
 
 _IMAGES_PER_SYNSET = {TRAIN: range(732, 1301), VALIDATION: range(50, 51)}
@@ -40,8 +40,10 @@ def check_images(split: str, synsets_of_images: Iterable[str], synsets: Sequence
     )
 
 
-def check_annotations(annotations: Iterable[Annotation], synsets: Sequence[str], folder: Path) -> Iterator[Annotation]:
-    """Pass annotations on, and compare their number with that of ILSVRC2012 at the end.
+def check_annotations(
+    annotations: Iterable[Annotation], split: str, synsets: Sequence[str], folder: Path
+) -> Iterator[Annotation]:
+    """Pass annotations of a split on, and compare their number with that of ILSVRC2012 at the end.
 
     Raises
     ------
@@ -52,9 +54,9 @@ def check_annotations(annotations: Iterable[Annotation], synsets: Sequence[str],
     for annotation in annotations:
         counts[annotation.synset] += 1
         yield annotation
-    if counts.total() != ANNOTATIONS:
+    if counts.total() != ANNOTATIONS[split]:
         reasons = [f"{synset} has {counts[synset]:,} annotations" for synset in sorted(synsets, key=counts.__getitem__)]
         raise ArchiveError(
-            f"{folder}: {counts.total():,} annotations are there, {ANNOTATIONS:,} are in ILSVRC2012. {_SWITCH}"
+            f"{folder}: {counts.total():,} annotations are there, {ANNOTATIONS[split]:,} are in ILSVRC2012. {_SWITCH}"
             f"{list_reasons(reasons)}"
         )

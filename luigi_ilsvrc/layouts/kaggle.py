@@ -9,6 +9,7 @@ from pathlib import Path
 
 from luigi_ilsvrc.dataset.splits import TRAIN, VALIDATION
 from luigi_ilsvrc.dataset.synsets import SYNSET_ENGLISH_KEY, UNIQUE_SYNSETS, VALIDATION_SYNSET_LABELS
+from luigi_ilsvrc.layouts import class_folders
 
 _ROOTS = ("ILSVRC", "")
 _FOLDERS = {TRAIN: "train", VALIDATION: "val"}
@@ -22,6 +23,7 @@ _TABLES = {
 # The form of a source, see `layouts.sources.Form` ----------------------------------------------------------------
 
 IS_READ_IN_PLACE = True
+is_recognised = class_folders.is_recognised
 
 
 def images(split: str) -> list[str]:
@@ -32,11 +34,6 @@ def images(split: str) -> list[str]:
 def annotations(split: str) -> list[str]:
     """Return where the annotations of a split lie, below ``ILSVRC`` or the folder that holds it."""
     return [str(Path(root, "Annotations/CLS-LOC", _FOLDERS[split])) for root in _ROOTS]
-
-
-def is_recognised(path: Path) -> bool:
-    """Tell whether there is such a folder."""
-    return path.is_dir()
 
 
 # The label tables ----------------------------------------------------------------

@@ -123,7 +123,10 @@ class ImageReader:
                 "build again: it downloads the archive"
             ) from error
         if size != location.size:
-            raise ArchiveError(f"{path} has {size} bytes, the index says {location.size}; extract it again")
+            raise ArchiveError(
+                f"{path} has {size} bytes, the index says {location.size}; put back what was indexed, or extract it "
+                "again"
+            )
         return data
 
 

@@ -1,7 +1,8 @@
 """Folders of the source, read where they lie.
 
-A build has a symbolic link to each, ``ilsvrc2012/index/source-<part>``. So an index holds paths below ``ilsvrc2012``
-that stay right if the source is moved.
+As soon as the images of a split are indexed in the source, the build has a symbolic link to their folder,
+``ilsvrc2012/index/source-<split>``. So the index holds paths below ``ilsvrc2012``, which stay right if the source is
+moved.
 """
 
 from collections.abc import Iterator
@@ -25,34 +26,71 @@ IS_LINKED = True
 
 
 def has_images(paths: DataSetPaths, split: str, tables: LabelTables) -> bool:
-    """Tell whether the source has a folder of the images of a split, or had it: then it is not to be downloaded."""
-    return _link(paths, sources.IMAGES[split]).is_symlink()
+    """Tell whether the source has a folder of the images of a split, or had it when they were indexed."""
+    return paths.source_link(split).is_symlink() or _place(paths, sources.IMAGES[split]) is not None
 
 
 def find_images(
     paths: DataSetPaths, split: str, tables: LabelTables, progress: Progress = no_progress
 ) -> list[ImageLocation]:
-    """Find the images of a split in its folder; see `class_folders.index_train` and `index_validation`."""
-    link = _link(paths, sources.IMAGES[split])
-    return _find(link.resolve(), str(link.relative_to(paths.dataset)), split, tables, progress)
+    """Find the images of a split in their folder; see `class_folders.index_train` and `index_validation`."""
+    return _find(paths, folder_of_images(paths, split), split, tables, progress)
 
 
 def annotations_path(paths: DataSetPaths, split: str) -> Path:
-    """Return the folder of annotations."""
-    return _link(paths, sources.ANNOTATIONS[split])
+    """Return the folder of annotations. Raises `SourceError` if there is none."""
+    part = sources.ANNOTATIONS[split]
+    place = _place(paths, part)
+    if place is None:
+        raise sources.missing(paths.source or paths.data_dir, part)
+    return place
 
 
 def has_annotations(paths: DataSetPaths, split: str) -> bool:
-    """Tell whether the source has a folder of annotations, or had it."""
-    return annotations_path(paths, split).is_symlink()
+    """Tell whether the source has a folder of annotations."""
+    return _place(paths, sources.ANNOTATIONS[split]) is not None
 
 
 def read_annotations(paths: DataSetPaths, split: str, tables: LabelTables) -> Iterator[Annotation]:
     """Yield the annotations; see `class_folders.read_folder`."""
-    return read_folder(annotations_path(paths, split).resolve(), split, tables)
+    return read_folder(annotations_path(paths, split), split, tables)
 
 
-def _find(folder: Path, name: str, split: str, tables: LabelTables, progress: Progress) -> list[ImageLocation]:
+# The source ----------------------------------------------------------------
+
+
+def _place(paths: DataSetPaths, part: sources.Part) -> Path | None:
+    """Return the folder of a part in the source, if it is read where it lies."""
+    if paths.source is None:
+        return None
+    found = sources.find(paths.source, part, paths.dataset)
+    return found.path if found is not None and found.is_read_in_place else None
+
+
+def folder_of_images(paths: DataSetPaths, split: str) -> Path:
+    """Return the folder of a split's images: that in the source of this run, or else the one that was indexed.
+
+    Raises `SourceError` if it is gone.
+    """
+    place = _place(paths, sources.IMAGES[split])
+    return _linked(paths, split) if place is None else place
+
+
+def _linked(paths: DataSetPaths, split: str) -> Path:
+    link = paths.source_link(split)
+    if not link.is_dir():
+        gone = link.readlink() if link.is_symlink() else link
+        raise sources.SourceError(
+            f"{gone}: {paths.data_dir} was begun with this folder of its source, and it is gone. Mount or restore it, "
+            "or give the --source that has it now"
+        )
+    return link.readlink()
+
+
+def _find(
+    paths: DataSetPaths, folder: Path, split: str, tables: LabelTables, progress: Progress
+) -> list[ImageLocation]:
+    name = str(paths.source_link(split).relative_to(paths.dataset))
     if split == TRAIN:
         return index_train(folder, tables.synsets(), progress, name)
     return index_validation(folder, tables.validation_labels(), tables.validation_synset_labels, progress, name)
@@ -63,52 +101,42 @@ def _find(folder: Path, name: str, split: str, tables: LabelTables, progress: Pr
 
 def source_links(paths: DataSetPaths) -> list[Path]:
     """Return the links that a build may have."""
-    return [_link(paths, part) for part in sources.PARTS]
+    return [paths.source_link(split) for split in SPLITS]
 
 
-def _link(paths: DataSetPaths, part: sources.Part) -> Path:
-    return paths.source_link(part.name)
+def link_images(paths: DataSetPaths, split: str, folder: Path) -> None:
+    """Link to the folder that the images of a split were indexed in. Raises OSError."""
+    replace_link(paths.source_link(split), str(folder))
 
 
-def link_folders(paths: DataSetPaths, folder: Path, tables: LabelTables) -> None:
-    """Link to what a source folder has that is read where it lies.
-
-    Where it lies may change from run to run. The images may not, once they were indexed.
+def follow_source(paths: DataSetPaths, tables: LabelTables) -> None:
+    """Link to the folders of the source of this run, if it has what was indexed in another one.
 
     Raises
     ------
     SourceError
-        If the folder cannot be read, or has other images than those that were indexed.
+        If the source of this run has other images than those that were indexed.
     OSError
         If a link cannot be made.
     """
-    for part in sources.PARTS:
-        found = sources.find(folder, part)
-        link = _link(paths, part)
-        if found is None or not found.is_read_in_place or (link.is_symlink() and link.readlink() == found.path):
-            continue
-        if link.is_symlink() and part.name in SPLITS:
-            _check_same(paths, part.name, found.path, tables)
-        replace_link(link, str(found.path))
+    for split in SPLITS:
+        link, folder = paths.source_link(split), _place(paths, sources.IMAGES[split])
+        is_indexed = paths.index(split, INDEX_SUFFIX).exists()
+        if is_indexed and folder is not None and not (link.is_symlink() and link.readlink() == folder):
+            _check_same(paths, split, folder, tables)
+            link_images(paths, split, folder)
 
 
-def check_links(paths: DataSetPaths) -> None:
-    """Raise `SourceError` if a folder of the source that was read in place is gone."""
-    for link in source_links(paths):
-        if link.is_symlink() and not link.is_dir():
-            raise sources.SourceError(
-                f"{link.readlink()}: {paths.data_dir} was begun with this folder of its source, and it is gone. Mount "
-                "or restore it, or give the --source that has it now"
-            )
+def check_there(paths: DataSetPaths) -> None:
+    """Raise `SourceError` if the images of a split were indexed in a folder that is gone."""
+    for split in SPLITS:
+        if paths.index(split, INDEX_SUFFIX).exists():
+            _linked(paths, split)
 
 
 def _check_same(paths: DataSetPaths, split: str, folder: Path, tables: LabelTables) -> None:
-    index = paths.index(split, INDEX_SUFFIX)
-    if not index.exists():
-        return
-    name = str(paths.source_link(split).relative_to(paths.dataset))
-    indexed = set(read_whole_index(index, tables.synsets()))
-    others = indexed.symmetric_difference(_find(folder, name, split, tables, no_progress))
+    indexed = set(read_whole_index(paths.index(split, INDEX_SUFFIX), tables.synsets()))
+    others = indexed.symmetric_difference(_find(paths, folder, split, tables, no_progress))
     if others:
         raise sources.SourceError(
             f"{folder}: its images are not those that {paths.data_dir} was begun with; {len(others):,} differ in name, "

@@ -51,7 +51,7 @@ class Part(NamedTuple):
     Attributes
     ----------
     name : str
-        Of its link, see `source_folders`.
+        For programs.
     title : str
         For people.
     places : callable
@@ -89,8 +89,10 @@ class Found(NamedTuple):
         return FORMS[self.form].IS_READ_IN_PLACE
 
 
-def find(folder: Path, part: Part) -> Found | None:
+def find(folder: Path, part: Part, dataset: Path | None = None) -> Found | None:
     """Return where a part lies in a source folder; None if it does not hold it.
+
+    What lies in `dataset`, the build's own folder, is not of the source.
 
     Raises
     ------
@@ -101,13 +103,17 @@ def find(folder: Path, part: Part) -> Found | None:
         for place in part.places(form):
             path = folder / place
             try:
-                if form.is_recognised(path):
+                if form.is_recognised(path) and not _is_below(path, dataset):
                     return Found(name, path)
             except OSError as error:
                 raise SourceError(
                     f"{path}: the source cannot be read: {error.strerror}; make it readable, or give another --source"
                 ) from error
     return None
+
+
+def _is_below(path: Path, dataset: Path | None) -> bool:
+    return dataset is not None and path.resolve().is_relative_to(dataset.resolve())
 
 
 def parquet_files(folder: Path, split: str) -> list[Path]:
@@ -117,9 +123,9 @@ def parquet_files(folder: Path, split: str) -> list[Path]:
     return parquet.find_files(folder, split) if is_parquet else []
 
 
-def describe(folder: Path) -> list[str]:
-    """Return a line for each part that a source folder holds. Raises `SourceError`."""
-    found = {part.title: find(folder, part) for part in PARTS}
+def describe(folder: Path, dataset: Path | None = None) -> list[str]:
+    """Return a line for each part that a source folder holds; see `find`. Raises `SourceError`."""
+    found = {part.title: find(folder, part, dataset) for part in PARTS}
     return [f"{title}: {it.path} ({it.form})" for title, it in found.items() if it is not None]
 
 
@@ -128,7 +134,10 @@ def missing(folder: Path, part: Part) -> SourceError:
     places = [place for form in FORMS.values() for place in part.places(form)]
     if not folder.is_dir():
         return SourceError(f"{folder}: there is no such folder, or it may not be read; give another --source")
-    without = ", or build without boxes (--bounding-boxes false)" if part in ANNOTATIONS.values() else ""
+    without = {
+        ANNOTATIONS[TRAIN].name: ", or build without boxes (--bounding-boxes false)",
+        ANNOTATIONS[VALIDATION].name: ", or build without --validation-boxes true",
+    }.get(part.name, "")
     return SourceError(
         f"{folder}: there are no {part.title}. They were looked for as {', '.join(places)}: none of these is there, or "
         f"none holds what its name says. Put them there, or give another --source{without}"

@@ -73,8 +73,13 @@ def layout_of_images(paths: DataSetPaths, split: str, tables: LabelTables) -> La
 
 
 def has_images(paths: DataSetPaths, split: str, tables: LabelTables) -> bool:
-    """Tell whether the images of a split can be read without downloading anything."""
-    return any(layout.has_images(paths, split, tables) for layout in LAYOUTS.values())
+    """Tell whether the images of a split can be read without downloading anything.
+
+    Of an archive that was indexed, those that were extracted from it will do.
+    """
+    if layout_of_images(paths, split, tables) is not official:
+        return True
+    return any(layout.has_images(paths, split, tables) for layout in (official, class_folders))
 
 
 def layout_of_annotations(paths: DataSetPaths, split: str) -> Layout:

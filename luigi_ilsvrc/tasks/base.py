@@ -30,7 +30,7 @@ from luigi_ilsvrc.dataset.synsets import (
 from luigi_ilsvrc.download.checksums import read_checksums
 from luigi_ilsvrc.download.urls import is_web_url, without_secrets
 from luigi_ilsvrc.errors import BuildError
-from luigi_ilsvrc.layouts.source_folders import link_folders
+from luigi_ilsvrc.layouts.source_folders import follow_source
 from luigi_ilsvrc.layouts.sources import parquet_files, supplied_tables
 from luigi_ilsvrc.storage import disk, visibility
 from luigi_ilsvrc.tasks.luigi_support import build_worker, logs, resources, scheduling
@@ -174,7 +174,7 @@ class ILSVRCTask(SourceLoginTask):
     @cached_property
     def paths(self) -> DataSetPaths:
         """Where the outputs of the build lie."""
-        return DataSetPaths(self.data_dir)
+        return DataSetPaths(self.data_dir, self.source_folder)
 
     @cached_property
     def tables(self) -> LabelTables:
@@ -201,9 +201,9 @@ class ILSVRCTask(SourceLoginTask):
         A task that comes from the scheduler takes it as it is, and waits for it. Raises a `BuildRecordError` if it is
         damaged, or if such a task finds none.
         """
-        if self.source == RECORDED:
-            return await_record(self.paths, visibility.patience())
-        return read_used_record(self.paths)
+        # Without the source, which may be that of the record.
+        paths = DataSetPaths(self.data_dir)
+        return await_record(paths, visibility.patience()) if self.source == RECORDED else read_used_record(paths)
 
     def _table_path(self, name: str, given: str, record: BuildRecord | None) -> Path:
         packaged = PACKAGED_TABLES / name
@@ -247,7 +247,6 @@ class ILSVRCTask(SourceLoginTask):
 
     def begin_build(self, *, is_command: bool = False) -> BuildRecord:
         """Write down what the build is begun with, or compare it if that was done; see `build_record.begin`."""
-        self.link_source()
         record = self.record()
         archives = self.given_checksums()
         if self.checksums == OFFICIAL and record is None:
@@ -268,21 +267,14 @@ class ILSVRCTask(SourceLoginTask):
     @property
     def source_folder(self) -> Path | None:
         """The source, if it is a folder."""
-        return _folder(self.origin)
+        return folder_of(self.origin)
 
-    def link_source(self) -> None:
-        """Link to what is read where it lies, if the source is a folder; see `layouts.source_folders`.
-
-        A command does so once; the processes that its worker forks for tasks need not.
-        """
-        folder, build = _folder(self.source), (self.data_dir, self.source)
-        if folder is None or build in _linked:
-            return
+    def follow_source(self) -> None:
+        """Read from the source of this command what was indexed in another one; see `layouts.source_folders`."""
         try:
-            link_folders(self.paths, folder, self.tables)
+            follow_source(self.paths, self.tables)
         except OSError as error:
             raise disk.explain_os_error(error, self.paths.index_folder) from error
-        _linked.add(build)
 
     @property
     def short_name(self) -> str:
@@ -313,23 +305,20 @@ class ILSVRCTask(SourceLoginTask):
         return str(exception) if isinstance(exception, BuildError) else super().on_failure(exception)
 
 
-_linked: set[tuple[Path, str]] = set()
-"""Folders of builds, and the sources that they are linked to."""
-
 _IN_THE_RECORD = ("source", *_SUPPLIED_BY_FOLDER)
 
 
 def _with_files_of_folder(values: list[tuple[str, Any]]) -> list[tuple[str, Any]]:
     given = dict(values)
     wanted = {name: file for name, (default, file) in _SUPPLIED_BY_FOLDER.items() if given[name] == default}
-    if not wanted or (folder := _folder(given["source"])) is None:
+    if not wanted or (folder := folder_of(given["source"])) is None:
         return values
     found = {CHECKSUM_FILE: folder / CHECKSUM_FILE, **supplied_tables(folder)}
     supplied = {name: str(found[file]) for name, file in wanted.items() if file in found and found[file].is_file()}
     return [(name, supplied.get(name, value)) for name, value in values]
 
 
-def _folder(source: str) -> Path | None:
+def folder_of(source: str) -> Path | None:
     """Return a source that is a folder; None if it is not, or lies where the build's record says."""
     return None if source == RECORDED or is_web_url(source) else Path(source)
 
@@ -354,9 +343,7 @@ class BuildTask(ILSVRCTask):
         is_first = self.source != RECORDED and scheduling.is_first_of(self.data_dir)
         if is_first:
             self.read_cookies()
-            # What is required depends on it.
-            _linked.discard((self.data_dir, self.source))
-            self.link_source()
+            self.follow_source()
             if is_web_url(self.source):
                 self.ask_for_account_of_command()
         required = super().deps()

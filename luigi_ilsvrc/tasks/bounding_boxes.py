@@ -40,7 +40,7 @@ class BoundingBoxCSV(AnnotationTask):
         if not layout.IS_DOWNLOADED and extracted.exists():
             annotations = as_extracted(annotations, source, extracted)
         if not layout.IS_DOWNLOADED and self.has_official_counts():
-            annotations = check_annotations(annotations, synsets, source)
+            annotations = check_annotations(annotations, self.split, synsets, source)
         self.write_details(write_csv(annotations, synsets, source, path, progress))
 
 
@@ -64,6 +64,8 @@ class ValidationBoxCSV(AnnotationTask):
         """Read the annotations and write the CSV."""
         source = self.layout.annotations_path(self.paths, self.split)
         annotations = self.layout.read_annotations(self.paths, self.split, self.tables)
+        if not self.layout.IS_DOWNLOADED and self.has_official_counts():
+            annotations = check_annotations(annotations, self.split, self.tables.synsets(), source)
         self.write_details(write_csv(annotations, self.tables.synsets(), source, path, progress))
 
 
@@ -97,4 +99,4 @@ class BoxesTask(ILSVRCTask):
 def _is_at_hand(csv: ValidationBoxCSV) -> bool:
     folder = csv.source_folder
     is_there = csv.output().exists() or csv.layout.has_annotations(csv.paths, VALIDATION)
-    return is_there or (folder is not None and find(folder, ANNOTATIONS[VALIDATION]) is not None)
+    return is_there or (folder is not None and find(folder, ANNOTATIONS[VALIDATION], csv.paths.dataset) is not None)

@@ -9,7 +9,7 @@ import luigi
 from luigi_ilsvrc import cleanup
 from luigi_ilsvrc.dataset.boxes import count_boxes
 from luigi_ilsvrc.layouts.index import count_images
-from luigi_ilsvrc.layouts.source_folders import check_links
+from luigi_ilsvrc.layouts.source_folders import check_there
 from luigi_ilsvrc.layouts.sources import describe
 from luigi_ilsvrc.storage import disk
 from luigi_ilsvrc.tasks.base import BuildWrapperTask, ILSVRCTask
@@ -52,12 +52,13 @@ class BuildAll(WholeBuild, BuildWrapperTask):
         return super().deps()
 
     def _look_at_source(self) -> None:
-        """Link to what is read in place, say what the source holds, and refuse one that lacks what is needed."""
-        self.link_source()
-        check_links(self.paths)
+        """Say what the source holds, and refuse one that lacks what is needed, or other images than were indexed."""
+        self.follow_source()
+        if not all(task.complete() for task in self.readers_of_images()):
+            check_there(self.paths)
         folder = self.source_folder
         if folder is not None:
-            for line in describe(folder):
+            for line in describe(folder, self.paths.dataset):
                 logger.info("source: %s", line)
         for index in map(self.clone, INDEX_TASKS.values()):
             if not index.complete() and not index.has_images():
@@ -84,9 +85,7 @@ class BuildAll(WholeBuild, BuildWrapperTask):
         if not self._is_checked and self.source != RECORDED:
             check_settings()
             self.compare_with_record()
-            if self.record() is not None:
-                # Refuses other images than those that the build was begun with.
-                self.link_source()
+            self.follow_source()
             self.tables.validation_labels()
             self.tables.class_names()
         self._is_checked = True

@@ -5,7 +5,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from luigi_ilsvrc.dataset.archives import IMAGE_ARCHIVES
-from luigi_ilsvrc.dataset.splits import SPLITS, VALIDATION
+from luigi_ilsvrc.dataset.splits import SPLITS, TRAIN, VALIDATION
 from luigi_ilsvrc.layouts.counts import ANNOTATIONS, IMAGES
 from luigi_ilsvrc.tasks.extraction import ExtractBoundingBoxes, SortValidation
 from luigi_ilsvrc.tasks.indexing import INDEX_TASKS
@@ -23,8 +23,7 @@ def bytes_needed(build: FormatsTask) -> dict[Path, int]:
     for split in SPLITS:
         index = build.clone(INDEX_TASKS[split])
         download = build.clone(index.download)
-        is_official = build.has_official_counts()
-        size = download.size() or (IMAGE_ARCHIVES[split].size if is_official else None) or 0
+        size = (download.size() if index.layout.IS_DOWNLOADED else _size_in_folders(build, split)) or 0
         shares = {build.paths.class_folders(split): _share_of_folders(build, split)}
         for shards in build.all_shards():
             folder = build.paths.records(shards.shard_task.record_format().FOLDER)
@@ -34,6 +33,11 @@ def bytes_needed(build: FormatsTask) -> dict[Path, int]:
         if is_read or download.quarantine_path.exists():
             needs[Path(download.output().path)] = download.size_to_come()
     return needs
+
+
+def _size_in_folders(build: FormatsTask, split: str) -> int | None:
+    """Return about how many bytes images in folders have, if they are those of ILSVRC2012; None if they are others."""
+    return IMAGE_ARCHIVES[split].size if build.has_official_counts() else None
 
 
 def inodes_needed(build: FormatsTask) -> dict[Path, int]:
@@ -49,7 +53,7 @@ def inodes_needed(build: FormatsTask) -> dict[Path, int]:
     }
     annotations = build.clone(ExtractBoundingBoxes)
     if build.bounding_boxes and annotations.layout.IS_DOWNLOADED and not annotations.complete():
-        needs[build.paths.annotations] = ANNOTATIONS
+        needs[build.paths.annotations] = ANNOTATIONS[TRAIN]
     return needs
 
 

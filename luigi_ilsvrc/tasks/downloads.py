@@ -35,7 +35,7 @@ from luigi_ilsvrc.errors import BuildError
 from luigi_ilsvrc.layouts import official
 from luigi_ilsvrc.layouts.parquet import import_archive
 from luigi_ilsvrc.layouts.parquet_import import archive as parquet_archive
-from luigi_ilsvrc.layouts.sources import ANNOTATIONS, IMAGES, Part, find, missing, parquet_files
+from luigi_ilsvrc.layouts.sources import ANNOTATIONS, IMAGES, Part, SourceError, find, missing, parquet_files
 from luigi_ilsvrc.progress import Progress
 from luigi_ilsvrc.storage import disk
 from luigi_ilsvrc.storage.digests import md5_of_file
@@ -166,10 +166,17 @@ class DownloadTask(BuildTask):
         self.quarantine_path.unlink(missing_ok=True)
 
     def check_source(self) -> None:
-        """Raise `SourceError` if the archive has to come from a folder that does not hold it, in any form."""
+        """Raise `SourceError` if the archive has to come from a folder that does not hold what it is made of."""
         folder = self.source_folder
-        if folder is not None and not self.output().exists() and find(folder, self.part) is None:
+        if folder is None or self.output().exists():
+            return
+        found = find(folder, self.part, self.paths.dataset)
+        if found is None:
             raise missing(folder, self.part)
+        if found.is_read_in_place:
+            raise SourceError(
+                f"{found.path}: the {self.part.title} are read where they lie; nothing is to be downloaded"
+            )
 
     def _bring(self, record: BuildRecord, progress: TaskProgress) -> str:
         """Download or link the archive; return its MD5 sum."""

@@ -10,6 +10,7 @@ from typing import ClassVar
 import luigi
 
 from luigi_ilsvrc.ahead import discard, extract_ahead, folder_of_command, is_refused, take_synset
+from luigi_ilsvrc.dataset.boxes import check_same_boxes
 from luigi_ilsvrc.dataset.splits import TRAIN, VALIDATION
 from luigi_ilsvrc.errors import BuildError
 from luigi_ilsvrc.extract import (
@@ -17,8 +18,10 @@ from luigi_ilsvrc.extract import (
     extract_annotations,
     extract_sorted,
     extract_synset,
+    has_broken_links,
     link_sorted,
     relative_link,
+    remove_links,
 )
 from luigi_ilsvrc.layouts.index import ImageLocation, index_file, read_index, read_whole_index
 from luigi_ilsvrc.layouts.reader import ImageReader
@@ -219,8 +222,14 @@ class SortValidation(ImagesTask):
         """Read from the index where all images lie."""
         return list(read_whole_index(Path(self.index.output().path), self.tables.synsets()))
 
+    def complete(self) -> bool:
+        """Tell whether the class folders are there; if they are links, whether they lead to something."""
+        return super().complete() and not has_broken_links(Path(self.output().path))
+
     def make_links(self, images: Sequence[ImageLocation]) -> None:
-        """Link to the class folders, or to each image."""
+        """Link to the class folders, or to each image; in place of links that lead nowhere."""
+        if has_broken_links(Path(self.output().path)):
+            remove_links(Path(self.output().path))
         with self.output().temporary_path() as folder:
             link_sorted(images, self.paths.dataset, Path(folder), Path(self.output().path))
 
@@ -267,8 +276,11 @@ class ExtractBoundingBoxes(AnnotationTask):
             super().make_output(progress)
             return
         self.begin_build()
-        output = Path(self.output().path)
-        new_link(output, relative_link(self.layout.annotations_path(self.paths, self.split), output))
+        folder = self.layout.annotations_path(self.paths, self.split)
+        annotations = self.layout.read_annotations(self.paths, self.split, self.tables)
+        if self.paths.bounding_boxes.exists():
+            check_same_boxes(annotations, self.tables.synsets(), folder, self.paths.bounding_boxes)
+        new_link(Path(self.output().path), str(folder))
 
     def make(self, path: Path, progress: Progress) -> Files:
         """Copy the annotations out of the archive."""

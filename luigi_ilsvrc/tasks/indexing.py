@@ -1,7 +1,6 @@
 """Where each image lies, for each split."""
 
 import logging
-import os
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -15,6 +14,7 @@ from luigi_ilsvrc.errors import BuildError
 from luigi_ilsvrc.layouts import table as layouts
 from luigi_ilsvrc.layouts.counts import check_images
 from luigi_ilsvrc.layouts.index import index_file, write_index
+from luigi_ilsvrc.layouts.source_folders import folder_of_images, follow_source, link_images
 from luigi_ilsvrc.progress import Progress
 from luigi_ilsvrc.tasks.base import ILSVRCTask
 from luigi_ilsvrc.tasks.downloads import DownloadTrain, DownloadValidation, ImageDownload
@@ -71,9 +71,24 @@ class IndexTask(DataSetTask):
         if not layout.IS_DOWNLOADED:
             logger.info("%s: %d images of class folders are indexed", self.split, len(locations))
         if self._has_no_checksum() and self.has_official_counts():
-            place = Path(os.path.commonpath([self.paths.dataset / image.file for image in locations])).resolve()
-            check_images(self.split, (image.synset for image in locations), synsets, place)
+            check_images(self.split, (image.synset for image in locations), synsets, self._place())
         write_index(locations, synsets, path)
+        if layout.IS_LINKED:
+            # Before the index is there: from then on, others read the images through the link.
+            link_images(self.paths, self.split, folder_of_images(self.paths, self.split))
+
+    def make_output(self, progress: Progress) -> None:
+        """Index the images. Of two processes with two sources at once, the one that was later is refused."""
+        super().make_output(progress)
+        if self.layout.IS_LINKED:
+            follow_source(self.paths, self.tables)
+
+    def _place(self) -> Path:
+        if self.layout.IS_LINKED:
+            return folder_of_images(self.paths, self.split)
+        if self.layout.IS_DOWNLOADED:
+            return Path(self.clone(self.download).output().path)
+        return self.paths.class_folders(self.split)
 
     def _has_no_checksum(self) -> bool:
         """Tell whether no given MD5 sum says that the images are all there."""

@@ -28,17 +28,21 @@ class WholeBuild(FormatsTask):
         Index and plans too, though others require them: what is made from them may be there when they are not, and
         they are what the build is verified by. And archives that a repair removed.
         """
-        images: list[type[ILSVRCTask]] = [] if self.images == NO_IMAGES else [TrainImages, SortValidation]
         annotations = [ExtractBoundingBoxes] if self.bounding_boxes else []
         archives = [self.clone(download) for download in DOWNLOADS]
         return [
-            *map(self.clone, [*images, *annotations]),
+            *self.readers_of_images(),
+            *map(self.clone, annotations),
             *self.csvs(),
             *map(self.clone, [*INDEX_TASKS.values(), ClassTable, LabelTableFiles]),
             *self.plans(),
-            *self.all_shards(),
             *(archive for archive in archives if archive.quarantine_path.exists()),
         ]
+
+    def readers_of_images(self) -> list[ILSVRCTask]:
+        """Return the tasks that need the images themselves."""
+        class_folders: list[type[ILSVRCTask]] = [] if self.images == NO_IMAGES else [TrainImages, SortValidation]
+        return [*map(self.clone, class_folders), *self.all_shards()]
 
 
 class BuildReport(WholeBuild, OutputTask, BuildTask):

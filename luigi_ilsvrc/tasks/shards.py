@@ -2,7 +2,6 @@
 
 import types
 from collections.abc import Iterator
-from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar, cast
@@ -10,6 +9,7 @@ from typing import Any, ClassVar, cast
 import luigi
 from luigi.parameter import ParameterVisibility
 
+from luigi_ilsvrc.build_record import begin_boxes, begun_boxes
 from luigi_ilsvrc.dataset.splits import TRAIN, VALIDATION
 from luigi_ilsvrc.dataset.synsets import SYNSET_ENGLISH_KEY
 from luigi_ilsvrc.formats.details import serialize_records
@@ -18,7 +18,7 @@ from luigi_ilsvrc.formats.shard import write_shard
 from luigi_ilsvrc.formats.table import FORMATS, Format
 from luigi_ilsvrc.layouts.reader import ImageReader
 from luigi_ilsvrc.progress import Progress
-from luigi_ilsvrc.storage.manifest import Files, ManifestError, read_manifest
+from luigi_ilsvrc.storage.manifest import Files
 from luigi_ilsvrc.tasks.base import BuildWrapperTask, ILSVRCTask
 from luigi_ilsvrc.tasks.bounding_boxes import BoxesTask
 from luigi_ilsvrc.tasks.indexing import INDEX_TASKS, archive_if_needed
@@ -44,6 +44,28 @@ class SplitTask(BoxesTask, OutputTask):
     split = split_parameter()
     num_shards = IntegerParameter(minimum=1, description="how many shards the split has")
 
+    @property
+    def has_boxes(self) -> bool:
+        """Whether the records of the split are to have boxes."""
+        return self.csv_of_records(self.split) is not None
+
+    def compare_boxes(self, begun: bool | None) -> None:
+        """Raise `ParameterError` if the records of the split were begun otherwise; None if that is not known."""
+        if begun in (None, self.has_boxes):
+            return
+        name = option("validation_boxes" if self.split == VALIDATION else "bounding_boxes")
+        given, other = (str(boxes).lower() for boxes in (self.has_boxes, begun))
+        raise ParameterError(
+            f"{name}: {given}, but the {self.split} records of {self.data_dir} were begun with {other}: nothing is "
+            f"mixed. Give {name} {other}, or another --data-dir; or delete {self.paths.boxes_of_records(self.split)}, "
+            "the plans beside it and the records of the split"
+        )
+
+    def complete(self) -> bool:
+        """Tell whether the output is there. Raises `ParameterError` if records were begun with boxes, or without."""
+        self.compare_boxes(begun_boxes(self.paths, self.split))
+        return super().complete()
+
 
 class PlanShards(SplitTask, DataSetTask):
     """Decides which image goes into which shard, and what is said of it."""
@@ -54,28 +76,6 @@ class PlanShards(SplitTask, DataSetTask):
         """Require the split's index, and the boxes that its records have."""
         csv = self.csv_of_records(self.split)
         return [self.clone(INDEX_TASKS[self.split]), *([csv] if csv else [])]
-
-    def complete(self) -> bool:
-        """Tell whether the plan is there.
-
-        Raises a `ParameterError` if it was made with boxes and this task is without, or the other way round.
-        """
-        if not super().complete():
-            return False
-        with suppress(ManifestError):
-            csv = self.paths.validation_bounding_boxes if self.split == VALIDATION else self.paths.bounding_boxes
-            has_boxes = csv.name in read_manifest(Path(self.manifest().path)).inputs
-            if has_boxes != (self.csv_of_records(self.split) is not None):
-                self._refuse(has_boxes)
-        return True
-
-    def _refuse(self, has_boxes: bool) -> None:
-        name = option("validation_boxes" if self.split == VALIDATION else "bounding_boxes")
-        given, planned = (str(boxes).lower() for boxes in (not has_boxes, has_boxes))
-        raise ParameterError(
-            f"{name}: {given}, but the {self.split} records of {self.data_dir} were planned with {planned}: nothing is "
-            f"mixed. Give {name} {planned}, or another --data-dir"
-        )
 
     def output(self) -> AtomicFolderTarget:
         """Return the folder of one plan a shard; see `formats.plan.write_plan`."""
@@ -92,6 +92,7 @@ class PlanShards(SplitTask, DataSetTask):
 
     def make(self, path: Path, progress: Progress) -> None:
         """Join index, labels and boxes, and shuffle."""
+        self.compare_boxes(begin_boxes(self.paths, self.split, self.has_boxes))
         index, *csvs = (Path(target.path) for target in self.input())
         write_plan(index, self.tables.class_names(), next(iter(csvs), None), self.num_shards, path, progress)
 

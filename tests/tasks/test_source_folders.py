@@ -346,3 +346,126 @@ def test_an_archive_made_of_parquet_files_is_not_mixed_with_the_official_one(ils
     assert not ended.is_well
     assert ended.is_clear
     assert "an archive made of parquet files is another one: nothing is mixed" in ended.output
+
+
+# One source after another --------------------------------------------------------------------------------------------
+
+
+def test_a_source_that_was_refused_leaves_nothing_behind(
+    folders: Path, ilsvrc: Path, built: Path, tmp_path: Path
+) -> None:
+    shutil.rmtree(folders / "Annotations")
+    min((folders / "train").glob("*/*")).unlink()
+    assert not build(tmp_path / "data", folders).is_well
+    ended = build(tmp_path / "data", ilsvrc)
+    assert ended.is_well, ended.output
+    assert what_users_read(tmp_path / "data") == what_users_read(built)
+
+
+def test_archives_come_again_also_if_a_source_of_folders_was_given_meanwhile(
+    folders: Path, ilsvrc: Path, built: Path, tmp_path: Path
+) -> None:
+    paths, options = DataSetPaths(tmp_path / "data"), ("--images", "none")
+    assert build(tmp_path / "data", ilsvrc, *options).is_well
+    paths.archive(TRAIN_ARCHIVE).unlink()
+    assert build(tmp_path / "data", folders, *options).is_well
+    (paths.records("tfrecords") / "train-00003-of-00008").unlink()
+    ended = build(tmp_path / "data", ilsvrc, *options)
+    assert ended.is_well, ended.output
+    assert files_of(paths.records("tfrecords")) == files_of(DataSetPaths(built).records("tfrecords"))
+
+
+def test_the_outputs_of_a_build_are_not_its_source(ilsvrc: Path, built: Path, tmp_path: Path) -> None:
+    data_dir = Path(shutil.copytree(ilsvrc, tmp_path / "data"))
+    assert build(data_dir, data_dir).is_well
+    shutil.rmtree(DataSetPaths(data_dir).annotations)
+    ended = build(data_dir, data_dir)
+    assert ended.is_well, ended.output
+    assert what_users_read(data_dir) == what_users_read(built)
+
+
+def test_validation_images_that_are_gone_are_not_complete(folders: Path, tmp_path: Path) -> None:
+    assert build(tmp_path / "data", folders).is_well
+    (folders / "val").rename(folders / "elsewhere")
+    ended = build(tmp_path / "data", folders)
+    assert not ended.is_well
+    assert ended.is_clear
+    assert f"{folders}/val: " in ended.output
+    (folders / "elsewhere").rename(folders / "val")
+    assert build(tmp_path / "data", folders).is_well
+
+
+def test_other_annotations_are_not_mixed_in(folders: Path, ilsvrc: Path, tmp_path: Path) -> None:
+    assert build(tmp_path / "data", folders).is_well
+    folders.rename(tmp_path / "away")
+    torchvision(ilsvrc, tmp_path / "other")
+    for path in sorted((tmp_path / "other/Annotations").glob("*/*"))[-5:]:
+        path.unlink()
+    ended = build(tmp_path / "data", tmp_path / "other")
+    assert not ended.is_well
+    assert ended.is_clear
+    assert "its boxes are not those of" in ended.output
+
+
+def test_a_verification_without_the_boxes_of_the_records_is_refused(kaggles: Path, tmp_path: Path) -> None:
+    options = ("--validation-boxes", "true", "--images", "none")
+    assert build(tmp_path / "data", kaggles, *options).is_well
+    ended = verify(tmp_path / "data", "--images", "none", "--repair", "true")
+    assert not ended.is_well
+    assert "--validation-boxes: false, but" in ended.output
+    assert verify(tmp_path / "data", *options).is_well
+
+
+def test_shards_of_a_plan_that_was_deleted_keep_their_boxes(ilsvrc: Path, tmp_path: Path) -> None:
+    paths = DataSetPaths(tmp_path / "data")
+    assert build(tmp_path / "data", ilsvrc, "--images", "none").is_well
+    shutil.rmtree(paths.plan(TRAIN, 8))
+    (paths.records("tfrecords") / "train-00000-of-00008").unlink()
+    ended = build(tmp_path / "data", ilsvrc, "--images", "none", "--bounding-boxes", "false")
+    assert not ended.is_well
+    assert "--bounding-boxes: false, but" in ended.output
+
+
+def test_class_folders_may_lie_on_another_disk(folders: Path, built: Path, tmp_path: Path) -> None:
+    paths = DataSetPaths(tmp_path / "data")
+    (tmp_path / "another" / "disk").mkdir(parents=True)
+    paths.dataset.mkdir(parents=True)
+    paths.class_folders(TRAIN).symlink_to(tmp_path / "another" / "disk")
+    ended = build(tmp_path / "data", folders)
+    assert ended.is_well, ended.output
+    assert what_users_read(tmp_path / "data") == what_users_read(built)
+
+
+def test_an_image_that_was_added_to_the_source_is_found(folders: Path, tmp_path: Path) -> None:
+    assert build(tmp_path / "data", folders).is_well
+    image = min((folders / "train").glob("*/*"))
+    shutil.copy(image, image.with_name(f"{image.parent.name}_99999.JPEG"))
+    ended = verify(tmp_path / "data")
+    assert not ended.is_well
+    assert f"{image.parent.name}_99999.JPEG: the index does not have it" in ended.output
+
+
+def test_a_repair_does_not_take_an_image_that_was_changed_in_the_source_for_right(
+    folders: Path, built: Path, tmp_path: Path
+) -> None:
+    assert build(tmp_path / "data", folders).is_well
+    image = min((folders / "train").glob("*/*"))
+    # Behind the end of the picture: it decodes as before.
+    image.write_bytes(image.read_bytes()[:-1] + b"?")
+    ended = verify(tmp_path / "data", "--repair", "true")
+    assert not ended.is_well
+    records = DataSetPaths(tmp_path / "data").records("tfrecords")
+    assert files_of(records) == files_of(DataSetPaths(built).records("tfrecords"))
+
+
+def test_a_rerun_without_the_source_needs_no_space_for_images_that_lie_there(folders: Path, tmp_path: Path) -> None:
+    assert build(tmp_path / "data", folders).is_well
+    (DataSetPaths(tmp_path / "data").records("tfrecords") / "train-00003-of-00008").unlink()
+    ended = run("BuildAll", "--data-dir", tmp_path / "data", *SHARDS, *COUNTS)
+    assert ended.is_well, ended.output
+
+
+def test_nothing_is_to_be_downloaded_of_what_is_read_in_place(folders: Path, tmp_path: Path) -> None:
+    ended = run("DownloadTrain", "--data-dir", tmp_path / "data", "--source", folders)
+    assert not ended.is_well
+    assert f"{folders}/train: the training images are read where they lie; nothing is to be downloaded" in ended.output

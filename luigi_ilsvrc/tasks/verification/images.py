@@ -255,8 +255,11 @@ class ImagesPart(VerifyPart):
 
         `sizes` has those of the index, by their path in the output.
         """
+        is_users = not self.clone(INDEX_TASKS[self.image_split]).layout.IS_DOWNLOADED
 
         def examine(name: str, contents: bytes) -> str | None:
+            if is_users and sizes and name not in sizes:
+                return "the index does not have it"
             if sizes.get(name, len(contents)) != len(contents):
                 return f"it has {len(contents):,} bytes, the index says {sizes[name]:,}"
             if expected is not None and expected.inputs:
@@ -267,7 +270,6 @@ class ImagesPart(VerifyPart):
                 return str(error)
             return None
 
-        is_users = not self.clone(INDEX_TASKS[self.image_split]).layout.IS_DOWNLOADED
         files = expected.files if expected is not None else None
         verified = self.verify_output(
             task, files, progress, examine=examine, is_users=is_users, can_be_made=self._comes_again()

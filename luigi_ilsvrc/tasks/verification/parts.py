@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 
 import luigi
 
+from luigi_ilsvrc.build_record import read_record
+from luigi_ilsvrc.dataset.paths import DataSetPaths
 from luigi_ilsvrc.errors import BuildError
 from luigi_ilsvrc.findings import Finding, Kind, Report
 from luigi_ilsvrc.progress import Progress
@@ -29,6 +31,7 @@ from luigi_ilsvrc.storage.manifest import (
 )
 from luigi_ilsvrc.storage.publish import replace_file
 from luigi_ilsvrc.storage.trailer import DamagedFileError
+from luigi_ilsvrc.tasks.base import folder_of
 from luigi_ilsvrc.tasks.downloads import DOWNLOADS
 from luigi_ilsvrc.tasks.luigi_support.targets import AtomicTarget
 from luigi_ilsvrc.tasks.outputs import DataSetTask, OutputTask
@@ -70,6 +73,12 @@ class VerificationTask(OutputTask):
     part = PartParameter(
         default=WHOLE, description="3/7 verifies a seventh of the build, and 1/7 to 7/7 together the whole"
     )
+
+    @property
+    def source_folder(self) -> Path | None:
+        """The source, if it is a folder; without one, that of the build's record."""
+        record = read_record(DataSetPaths(self.data_dir))
+        return super().source_folder or (folder_of(record.source) if record else None)
 
     @property
     def verification_name(self) -> str:

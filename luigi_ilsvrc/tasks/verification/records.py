@@ -1,6 +1,7 @@
 """The verification of index, boxes, plans and shards; and that there is nothing else."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -295,6 +296,10 @@ class VerifyShard(SplitTask, VerifyPart):
             found = verify_shard(task.record_format(), shard, expected, reader.read, report, progress)
         if not report.findings and is_suspect(self, self.split):
             report.add(Kind.DAMAGED, shard, SUSPECT)
+        if report.findings and self._has_changed_source(task):
+            changed = [replace(it, reason=f"{_CHANGED_SOURCE}: {it.reason}") for it in report.findings]
+            yield Verified(replace(report, findings=changed), None)
+            return
         if found is None and not report.findings:
             verified = self.verify_output(task, None, progress)
             if not verified.report.findings:
@@ -314,6 +319,19 @@ class VerifyShard(SplitTask, VerifyPart):
         elif problem:
             report.findings.append(self.manifest_finding(task, problem, None))
         yield Verified(report, task)
+
+    def _has_changed_source(self, task: ShardTask) -> bool:
+        """Tell whether the shard is as it was written, of images in folders that nobody else has checksums of."""
+        if self.clone(INDEX_TASKS[self.split]).layout.IS_DOWNLOADED:
+            return False
+        try:
+            task.checked_digest()
+        except (ManifestError, OSError):
+            return False
+        return True
+
+
+_CHANGED_SOURCE = "it is as it was written, so it is the folder of images that has changed since"
 
 
 class VerifyBuildRecord(FormatsTask, VerifyPart):
