@@ -35,22 +35,19 @@ IS_LINKED = False
 
 def has_images(paths: DataSetPaths, split: str, tables: LabelTables) -> bool:
     """Tell whether there are class folders: for training images, one for each synset."""
-    folders = paths.class_folders(split)
-    if not folders.is_dir():
+    folders, synsets = paths.class_folders(split), tables.synsets()
+    if not folders.is_dir() or (split == TRAIN and not set(os.listdir(folders)).issuperset(synsets)):
         return False
-    if split != TRAIN:
-        return not any(leads_to_source(paths, folders / synset) for synset in tables.synsets()[:1])
-    synsets = tables.synsets()
-    return set(os.listdir(folders)).issuperset(synsets) and not leads_to_source(paths, folders / synsets[0])
+    return not _leads_to_source(paths, split, folders / synsets[0])
 
 
-def leads_to_source(paths: DataSetPaths, class_folder: Path) -> bool:
+def _leads_to_source(paths: DataSetPaths, split: str, class_folder: Path) -> bool:
     """Tell whether a class folder is a link to the source, or a folder of such links: then it is not a user's own."""
     try:
-        with os.scandir(class_folder.parent if class_folder.is_symlink() else class_folder) as entries:
-            first = class_folder if class_folder.is_symlink() else Path(next(entries).path)
-            return first.is_symlink() and f"/{paths.index_folder.name}/source-" in os.readlink(first)
-    except (OSError, StopIteration):
+        first = class_folder if class_folder.is_symlink() else next(class_folder.iterdir(), class_folder)
+        return paths.source_link(split).name in first.readlink().parts
+    except OSError:
+        # No link.
         return False
 
 

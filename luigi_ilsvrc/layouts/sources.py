@@ -1,6 +1,5 @@
 """What a source folder holds: archives, folders of images, folders of annotations, in any of the forms that we know."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -46,33 +45,45 @@ FORMS: dict[str, Form] = {
 
 
 class Part(NamedTuple):
-    """A part of a data set that a source may have.
+    """A part of a data set that a source may have: images, or else annotations, of a split.
 
     Attributes
     ----------
-    name : str
-        For programs.
     title : str
         For people.
-    places : callable
-        Returns where a form has it.
+    split : str
+        The split.
+    of_images : bool
+        Whether it is images.
+    without : str
+        What to do if there are none, after other advice.
     """
 
-    name: str
     title: str
-    places: Callable[[Form], list[str]]
+    split: str
+    of_images: bool
+    without: str = ""
+
+    def places(self, form: Form) -> list[str]:
+        """Return where the part may lie in a form of source folders."""
+        return form.images(self.split) if self.of_images else form.annotations(self.split)
 
 
 IMAGES = {
-    split: Part(split, title, lambda form, split=split: form.images(split))  # type: ignore[misc]
-    for split, title in {TRAIN: "training images", VALIDATION: "validation images"}.items()
+    TRAIN: Part("training images", TRAIN, of_images=True),
+    VALIDATION: Part("validation images", VALIDATION, of_images=True),
 }
 ANNOTATIONS = {
-    split: Part(f"{split}-annotations", title, lambda form, split=split: form.annotations(split))  # type: ignore[misc]
-    for split, title in {
-        TRAIN: "annotations of training images",
-        VALIDATION: "annotations of validation images",
-    }.items()
+    TRAIN: Part(
+        *("annotations of training images", TRAIN),
+        of_images=False,
+        without=", or build without boxes (--bounding-boxes false)",
+    ),
+    VALIDATION: Part(
+        *("annotations of validation images", VALIDATION),
+        of_images=False,
+        without=", or build without --validation-boxes true",
+    ),
 }
 PARTS = (*IMAGES.values(), *ANNOTATIONS.values())
 
@@ -134,13 +145,9 @@ def missing(folder: Path, part: Part) -> SourceError:
     places = [place for form in FORMS.values() for place in part.places(form)]
     if not folder.is_dir():
         return SourceError(f"{folder}: there is no such folder, or it may not be read; give another --source")
-    without = {
-        ANNOTATIONS[TRAIN].name: ", or build without boxes (--bounding-boxes false)",
-        ANNOTATIONS[VALIDATION].name: ", or build without --validation-boxes true",
-    }.get(part.name, "")
     return SourceError(
         f"{folder}: there are no {part.title}. They were looked for as {', '.join(places)}: none of these is there, or "
-        f"none holds what its name says. Put them there, or give another --source{without}"
+        f"none holds what its name says. Put them there, or give another --source{part.without}"
     )
 
 
