@@ -85,7 +85,10 @@ def read_used_record(paths: DataSetPaths) -> BuildRecord | None:
 
 def serialize(record: "BuildRecord | ArchiveRecord") -> bytes:
     """Return a record as its file holds it: JSON, with a SHA-256 of the rest."""
-    values = asdict(record)
+    return _with_digest(asdict(record))
+
+
+def _with_digest(values: Mapping[str, Any]) -> bytes:
     return (json.dumps({**values, _DIGEST: _digest_of(values)}, indent=2) + "\n").encode()
 
 
@@ -109,11 +112,13 @@ def _read(path: Path) -> dict[str, Any] | None:
 def _parse(path: Path, *state: int) -> dict[str, Any] | None:
     # Each task asks several times; a record that another process has replaced has another state.
     try:
-        values = json.loads(path.read_bytes())
-        digest = values.pop(_DIGEST)
+        contents = path.read_bytes()
+        values = json.loads(contents)
+        del values[_DIGEST]
     except (OSError, ValueError, KeyError, AttributeError, TypeError):
         return None
-    return values if isinstance(values, dict) and digest == _digest_of(values) else None
+    # Byte for byte: in JSON, a space that has become another one changes nothing.
+    return values if isinstance(values, dict) and contents == _with_digest(values) else None
 
 
 def is_as_written(path: Path) -> bool:
@@ -295,15 +300,20 @@ def _digest(name: str, path: Path, mtime_ns: int, size: int, inode: int) -> str:
 def begin_boxes(paths: DataSetPaths, split: str, has_boxes: bool) -> bool:
     """Write down whether the records of a split have boxes, unless that was done; return what holds. Raises OSError."""
     with publish.new_file(paths.boxes_of_records(split)) as new:
-        new.write_text(f"{str(has_boxes).lower()}\n")
+        new.write_text(as_text(has_boxes))
     begun = begun_boxes(paths, split)
     return has_boxes if begun is None else begun
+
+
+def as_text(has_boxes: bool) -> str:
+    """Return what the file says that `begin_boxes` writes."""
+    return f"{str(has_boxes).lower()}\n"
 
 
 def begun_boxes(paths: DataSetPaths, split: str) -> bool | None:
     """Return whether the records of a split were begun with boxes; None if that is not known."""
     try:
-        return {"true\n": True, "false\n": False}.get(paths.boxes_of_records(split).read_text())
+        return {as_text(boxes): boxes for boxes in (True, False)}.get(paths.boxes_of_records(split).read_text())
     except (OSError, UnicodeDecodeError):
         return None
 

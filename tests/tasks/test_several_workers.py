@@ -115,7 +115,7 @@ def test_what_a_scheduler_kept_of_another_command_over_its_restart_is_not_built(
 
 def test_a_task_of_a_build_that_no_command_has_begun_is_refused(ilsvrc: Path, tmp_path: Path) -> None:
     status, output = luigi("DownloadTrain", "--data-dir", tmp_path / "data", "--source", "recorded")
-    assert status == 30, output
+    assert status == 35, output
     assert "build.json does not exist" in output
     assert "Traceback" not in output
 

@@ -281,11 +281,13 @@ class ImagesPart(VerifyPart):
         return verified
 
     def _comes_again(self) -> bool:
-        """Tell whether the archive is going to be downloaded again, because it is damaged."""
+        """Tell whether the images are to be made again if nothing says what they have to be.
+
+        That is so if the archive is damaged and going to be downloaded, or is there and was not read by this part.
+        """
         archive = IMAGE_ARCHIVES[self.image_split]
-        was_read = self.is_selected(archive.local_name) and self.paths.archive(archive).exists()
-        is_right = reference_path(self, self.image_split, "").parent.exists()
-        return self.paths.quarantine(archive).exists() or (was_read and not is_right)
+        was_compared = reference_path(self, self.image_split, "").parent.exists()
+        return self.paths.quarantine(archive).exists() or (self.paths.archive(archive).exists() and not was_compared)
 
     def index_sizes(self, synsets: list[str]) -> dict[str, int]:
         """Return the size of each image that the index has, by synset and name; none if it cannot be trusted."""

@@ -175,6 +175,8 @@ class VerifyPart(VerificationTask):
         ]
         if known is None and not is_own and can_be_made:
             report.add(Kind.DAMAGED, output, f"nothing is left to compare it with: {problem}")
+            if manifest.exists():
+                report.findings.append(self.manifest_finding(task, problem, None))
         elif not is_own and (problem or other or (written != found and not report.findings)):
             is_right = not report.findings
             report.findings.append(self.manifest_finding(task, problem or FOREIGN, found if is_right else None))

@@ -8,10 +8,10 @@ from pathlib import Path
 import luigi
 
 from luigi_ilsvrc import cleanup
-from luigi_ilsvrc.build_record import digest_of, is_as_written, read_record
+from luigi_ilsvrc.build_record import as_text, begun_boxes, digest_of, is_as_written, read_record
 from luigi_ilsvrc.dataset.archives import IMAGE_ARCHIVES
 from luigi_ilsvrc.dataset.boxes import write_csv
-from luigi_ilsvrc.dataset.splits import TRAIN, VALIDATION
+from luigi_ilsvrc.dataset.splits import SPLITS, TRAIN, VALIDATION
 from luigi_ilsvrc.findings import Finding, Kind, Report
 from luigi_ilsvrc.formats.details import serialize_records
 from luigi_ilsvrc.formats.plan import plan_file, write_plan
@@ -33,7 +33,7 @@ from luigi_ilsvrc.storage.manifest import (
     read_files,
     read_manifest,
 )
-from luigi_ilsvrc.storage.publish import new_file, new_folder
+from luigi_ilsvrc.storage.publish import new_file, new_folder, replace_file
 from luigi_ilsvrc.tasks.base import ILSVRCTask
 from luigi_ilsvrc.tasks.bounding_boxes import BoundingBoxCSV, ValidationBoxCSV
 from luigi_ilsvrc.tasks.classes import ClassTable, LabelTableFiles
@@ -349,6 +349,7 @@ class VerifyBuildRecord(FormatsTask, VerifyPart):
             report.findings += find_extra(folder)
         for path in cleanup.abandoned_outputs(self.paths, self.leftover_seconds):
             report.add(Kind.LEFTOVER, path, "a process died while it made this")
+        report.findings += self._boxes_findings()
         for link in self.paths.linked_manifest_folders():
             report.findings.append(Finding(Kind.DAMAGED, link, "it is a link", to_remove=(link,)))
         yield Verified(report, None)
@@ -367,6 +368,16 @@ class VerifyBuildRecord(FormatsTask, VerifyPart):
             if not copy.exists() or digest_of(name, copy) != digest:
                 substitute = given if digest_of(name, given) == digest else None
                 yield Finding(Kind.DAMAGED, copy, f"it is not the table of SHA-256 {digest}", substitute=substitute)
+
+    def _boxes_findings(self) -> Iterator[Finding]:
+        """Yield a finding for each split of which it is not known any more whether its records have boxes."""
+        for split in SPLITS if self.formats else ():
+            path = self.paths.boxes_of_records(split)
+            if begun_boxes(self.paths, split) is None:
+                substitute = self.run_folder / path.name
+                replace_file(substitute, as_text(self.csv_of_records(split) is not None).encode(), durable=False)
+                kind = Kind.DAMAGED if path.exists() else Kind.MISSING
+                yield Finding(kind, path, "it does not say whether the records have boxes", substitute=substitute)
 
     def build(self) -> luigi.Task:
         """Return the task that begins a build."""
