@@ -21,10 +21,10 @@ from luigi_ilsvrc.tasks.indexing import IndexTrain, IndexValidation
 from luigi_ilsvrc.tasks.report import BuildReport
 from luigi_ilsvrc.tasks.shards import PlanShards, TFRecords, TFRecordShard
 from luigi_ilsvrc.tasks.verification.build import VerifyBuild
+from luigi_ilsvrc.tasks.verification.build_record import VerifyBuildRecord
 from luigi_ilsvrc.tasks.verification.images import VerifyArchive, VerifySynset, VerifyValidation
 from luigi_ilsvrc.tasks.verification.records import (
     VerifyBoxes,
-    VerifyBuildRecord,
     VerifyIndex,
     VerifyPlan,
     VerifyShard,

@@ -1,7 +1,7 @@
 """The images of a build as tables: where they lie, and how large they are."""
 
 from collections.abc import Iterator, Mapping
-from io import BytesIO
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,13 +15,14 @@ from luigi_ilsvrc.formats.details import RecordDetails, details_of
 from luigi_ilsvrc.layouts.index import FIELDS, ImageLocation, index_file
 from luigi_ilsvrc.layouts.reader import ImageReader
 from luigi_ilsvrc.report.build import ReportedBuild
+from luigi_ilsvrc.report.joined import joined
 from luigi_ilsvrc.storage.details import read_details
 from luigi_ilsvrc.storage.trailer import DamagedFileError
 
 SAMPLE = {"train": 1000, "validation": 200}
 """Images whose headers are read, if no records tell their sizes."""
 
-_TYPES = {"height": "int32", "width": "int32", "offset": "int64", "length": "int64", "size": "int64", "odd": "category"}
+_TYPES = {"height": "int32", "width": "int32", "size": "int64", "odd": "category"}
 
 
 Positions = np.ndarray[tuple[int], np.dtype[np.int64]]
@@ -33,7 +34,7 @@ class Images(NamedTuple):
     Attributes
     ----------
     table : DataFrame
-        The columns of `RecordDetails`, and ``split`` and ``shard``; no offset, length and shard in a sample.
+        The columns of `RecordDetails` but offset and length, and ``split`` and ``shard``; no shard in a sample.
     is_sample : bool
         Whether these are a sample.
     problems : list of str
@@ -59,9 +60,9 @@ class Images(NamedTuple):
 def read_index_table(index: Path, synsets: Mapping[str, str]) -> pd.DataFrame:
     """Read where all images of a split lie: the columns of an index, synset by synset."""
     header = ",".join(FIELDS).encode() + b"\n"
-    rows = [(index / index_file(synset)).read_bytes()[len(header) :] for synset in synsets]
+    rows = ((index / index_file(synset)).read_bytes()[len(header) :] for synset in synsets)
     types = {"synset": "category", "file": "category", "offset": "int64", "size": "int64"}
-    return pd.read_csv(BytesIO(b"".join([header, *rows])), dtype=types)
+    return pd.read_csv(joined(chain([header], rows)), dtype=types)
 
 
 def location(row: "pd.Series[Any]") -> ImageLocation:
@@ -82,32 +83,34 @@ def reader_of(build: ReportedBuild, split: str) -> ImageReader:
 
 def read_images(build: ReportedBuild, indexes: Mapping[str, pd.DataFrame]) -> Images:
     """Return what was seen of all images while records were made; without records, what a sample of them shows."""
-    if build.formats:
-        tables, problems = [], []
-        for split in SPLITS:
-            read = [*_read_shards(build.shards(build.formats[0], split), build)]
-            problems += [problem for _, problem in read if problem]
-            tables.append(_join([lines for lines, _ in read]).assign(split=split))
-        if not problems:
-            return Images(_concat(tables), False, [])
-        images = _sample(build, indexes)
-        return Images(images.table, True, problems + images.problems)
-    return _sample(build, indexes)
+    if not build.formats:
+        return _sample(build, indexes)
+    problems: list[str] = []
+    tables = [_read_shards(build, split, problems).assign(split=split) for split in SPLITS]
+    if not problems:
+        return Images(_concat(tables), False, [])
+    images = _sample(build, indexes)
+    return Images(images.table, True, problems + images.problems)
 
 
-def _read_shards(shards: list[Path], build: ReportedBuild) -> Iterator[tuple[bytes, str]]:
-    """Yield the details of each shard, without their header; or what is wrong with them."""
-    for shard in shards:
-        try:
-            yield read_details(build.paths.details(shard)).partition("\n")[2].encode(), ""
-        except (DamagedFileError, OSError) as error:
-            yield b"", str(error)
+def _read_shards(build: ReportedBuild, split: str, problems: list[str]) -> pd.DataFrame:
+    """Read the details of all shards of a split; what is wrong with them is added to `problems`."""
+    counts: list[int] = []
 
+    def lines() -> Iterator[bytes]:
+        yield ",".join(RecordDetails._fields).encode() + b"\n"
+        for shard in build.shards(build.formats[0], split):
+            try:
+                rows = read_details(build.paths.details(shard)).partition("\n")[2].encode()
+            except (DamagedFileError, OSError) as error:
+                problems.append(str(error))
+                rows = b""
+            counts.append(rows.count(b"\n"))
+            yield rows
 
-def _join(shards: list[bytes]) -> pd.DataFrame:
-    header = ",".join(RecordDetails._fields).encode() + b"\n"
-    table = pd.read_csv(BytesIO(b"".join([header, *shards])), dtype=_TYPES)
-    return table.assign(shard=np.repeat(np.arange(len(shards)), [lines.count(b"\n") for lines in shards]))
+    columns = [name for name in RecordDetails._fields if name not in ("offset", "length")]
+    table = pd.read_csv(joined(lines()), dtype=_TYPES, usecols=columns)
+    return table.assign(shard=np.repeat(np.arange(len(counts)), counts))
 
 
 def _concat(tables: list[pd.DataFrame]) -> pd.DataFrame:

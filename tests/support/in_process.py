@@ -1,5 +1,6 @@
 """Runs Luigi's command line in a forked process, which costs a tenth of a new one."""
 
+import importlib
 import os
 import signal
 import sys
@@ -41,6 +42,8 @@ def run(command: str, *arguments: object) -> Run:
     The process is a copy of this one: what this one has imported need not be imported again.
     """
     load_pillow()
+    # What each build's report imports takes more than a second.
+    importlib.import_module("luigi_ilsvrc.report.page")
     # Luigi's own lock takes all processes with the command line of this one for the same build.
     argv = ["--module", luigi_ilsvrc.__name__, command, *map(str, arguments), "--local-scheduler", "--no-lock"]
     if command == "VerifyBuild":

@@ -22,10 +22,10 @@ from luigi_ilsvrc.tasks.luigi_support.task_progress import TaskProgress
 from luigi_ilsvrc.tasks.parameters import RECORDED, SwitchParameter
 from luigi_ilsvrc.tasks.report import BuildReport
 from luigi_ilsvrc.tasks.shards import NO_IMAGES, FormatsTask
+from luigi_ilsvrc.tasks.verification.build_record import VerifyBuildRecord
 from luigi_ilsvrc.tasks.verification.images import VerifyArchive, VerifySynset, VerifyValidation
 from luigi_ilsvrc.tasks.verification.parts import COUNTS, STARTED, WHOLE, VerificationTask, VerifyPart
 from luigi_ilsvrc.tasks.verification.records import (
-    VerifyBuildRecord,
     VerifyIndex,
     VerifyPlan,
     VerifyShard,

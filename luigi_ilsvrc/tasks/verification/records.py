@@ -1,4 +1,4 @@
-"""The verification of index, boxes, plans and shards; and that there is nothing else."""
+"""The verification of index, boxes, tables, plans and shards."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -7,16 +7,13 @@ from pathlib import Path
 
 import luigi
 
-from luigi_ilsvrc import cleanup
-from luigi_ilsvrc.build_record import as_text, begun_boxes, digest_of, is_as_written, read_record
 from luigi_ilsvrc.dataset.archives import IMAGE_ARCHIVES
 from luigi_ilsvrc.dataset.boxes import write_csv
-from luigi_ilsvrc.dataset.splits import SPLITS, TRAIN, VALIDATION
-from luigi_ilsvrc.findings import Finding, Kind, Report
+from luigi_ilsvrc.dataset.splits import TRAIN, VALIDATION
+from luigi_ilsvrc.findings import Kind, Report
 from luigi_ilsvrc.formats.details import serialize_records
 from luigi_ilsvrc.formats.plan import plan_file, write_plan
 from luigi_ilsvrc.formats.table import FORMATS
-from luigi_ilsvrc.inventory import find_extra, output_folders
 from luigi_ilsvrc.layouts import class_folders, official
 from luigi_ilsvrc.layouts.index import write_index
 from luigi_ilsvrc.layouts.reader import ImageReader
@@ -33,7 +30,7 @@ from luigi_ilsvrc.storage.manifest import (
     read_files,
     read_manifest,
 )
-from luigi_ilsvrc.storage.publish import new_file, new_folder, replace_file
+from luigi_ilsvrc.storage.publish import new_file, new_folder
 from luigi_ilsvrc.tasks.base import ILSVRCTask
 from luigi_ilsvrc.tasks.bounding_boxes import BoundingBoxCSV, ValidationBoxCSV
 from luigi_ilsvrc.tasks.classes import ClassTable, LabelTableFiles
@@ -42,9 +39,9 @@ from luigi_ilsvrc.tasks.extraction import AnnotationTask, ExtractBoundingBoxes
 from luigi_ilsvrc.tasks.indexing import INDEX_TASKS
 from luigi_ilsvrc.tasks.outputs import DataSetTask
 from luigi_ilsvrc.tasks.parameters import ChoiceParameter, IntegerParameter, split_parameter
-from luigi_ilsvrc.tasks.shards import FormatsTask, PlanShards, ShardTask, SplitTask, all_shards_of
+from luigi_ilsvrc.tasks.shards import PlanShards, ShardTask, SplitTask, all_shards_of
 from luigi_ilsvrc.tasks.verification.images import SUSPECT, VerifyArchive, image_entries, is_suspect, reference_index
-from luigi_ilsvrc.tasks.verification.parts import FOREIGN, Verified, VerifyPart, command_line
+from luigi_ilsvrc.tasks.verification.parts import FOREIGN, Verified, VerifyPart
 from luigi_ilsvrc.verify.plans import read_expected, same_plan, write_entries
 from luigi_ilsvrc.verify.shards import verify_shard
 
@@ -332,53 +329,3 @@ class VerifyShard(SplitTask, VerifyPart):
 
 
 _CHANGED_SOURCE = "it is as it was written, so it is the folder of images that has changed since"
-
-
-class VerifyBuildRecord(FormatsTask, VerifyPart):
-    """Verifies what the build was begun with, and that there is nothing that it did not make."""
-
-    @property
-    def name(self) -> str:
-        """The record's name."""
-        return self.paths.build_record.name
-
-    def verify(self, progress: Progress) -> Iterator[Verified]:
-        """Read the record, and list the folders of the build."""
-        report = Report(findings=list(self._record_findings()))
-        for folder in output_folders(self.paths, self.tables.synsets(), self.shard_counts):
-            report.findings += find_extra(folder)
-        for path in cleanup.abandoned_outputs(self.paths, self.leftover_seconds):
-            report.add(Kind.LEFTOVER, path, "a process died while it made this")
-        report.findings += self._boxes_findings()
-        for link in self.paths.linked_manifest_folders():
-            report.findings.append(Finding(Kind.DAMAGED, link, "it is a link", to_remove=(link,)))
-        yield Verified(report, None)
-
-    def _record_findings(self) -> Iterator[Finding]:
-        record = read_record(self.paths)
-        if record is None:
-            yield Finding(Kind.MISSING, self.paths.build_record, "the build was not begun", command_line(self.build()))
-            return
-        originals = (self.paths.build_record, self.paths.build_record_copy)
-        for path, other in (originals, originals[::-1]):
-            if not is_as_written(path) and is_as_written(other):
-                yield Finding(Kind.DAMAGED, path, "it is not as it was written", substitute=other)
-        for name, digest in record.tables.items():
-            copy, given = self.paths.table(name, digest), self.table_paths[name]
-            if not copy.exists() or digest_of(name, copy) != digest:
-                substitute = given if digest_of(name, given) == digest else None
-                yield Finding(Kind.DAMAGED, copy, f"it is not the table of SHA-256 {digest}", substitute=substitute)
-
-    def _boxes_findings(self) -> Iterator[Finding]:
-        """Yield a finding for each split of which it is not known any more whether its records have boxes."""
-        for split in SPLITS if self.formats else ():
-            path = self.paths.boxes_of_records(split)
-            if begun_boxes(self.paths, split) is None:
-                substitute = self.run_folder / path.name
-                replace_file(substitute, as_text(self.csv_of_records(split) is not None).encode(), durable=False)
-                kind = Kind.DAMAGED if path.exists() else Kind.MISSING
-                yield Finding(kind, path, "it does not say whether the records have boxes", substitute=substitute)
-
-    def build(self) -> luigi.Task:
-        """Return the task that begins a build."""
-        return self.clone(LabelTableFiles)
