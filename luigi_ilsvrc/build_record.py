@@ -312,10 +312,18 @@ def as_text(has_boxes: bool) -> str:
 
 def begun_boxes(paths: DataSetPaths, split: str) -> bool | None:
     """Return whether the records of a split were begun with boxes; None if that is not known."""
+    path = paths.boxes_of_records(split)
     try:
-        return {as_text(boxes): boxes for boxes in (True, False)}.get(paths.boxes_of_records(split).read_text())
+        status = path.stat()
+        return _begun_boxes(path, status.st_mtime_ns, status.st_size, status.st_ino)
     except (OSError, UnicodeDecodeError):
         return None
+
+
+@lru_cache(maxsize=4)
+def _begun_boxes(path: Path, mtime_ns: int, size: int, inode: int) -> bool | None:
+    # Each of a thousand shards asks.
+    return {as_text(boxes): boxes for boxes in (True, False)}.get(path.read_text())
 
 
 # Archives ------------------------------------------------------------------------------------------------------------

@@ -74,11 +74,6 @@ def _validation_xml(name: str, synset: str) -> str:
     )
 
 
-def kaggle_inside(source: Path, folder: Path) -> None:
-    """As `kaggle`; the source is ``ILSVRC`` itself, below `folder`."""
-    kaggle(source, folder)
-
-
 def torchvision(source: Path, folder: Path) -> None:
     """Write what torchvision makes: class folders ``train`` and ``val``; beside them ``Annotations``."""
     write_train_folders(source, folder / "train")
@@ -130,7 +125,7 @@ def parquet(source: Path, folder: Path) -> None:
 
 FORMS: dict[str, Callable[[Path, Path], None]] = {
     "Kaggle's tree": kaggle,
-    "Kaggle's ILSVRC itself": kaggle_inside,
+    "Kaggle's ILSVRC itself": kaggle,
     "torchvision's root": torchvision,
     "unsorted validation images": unsorted,
     "a build's own folders": ours,

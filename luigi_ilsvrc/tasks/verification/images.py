@@ -185,13 +185,6 @@ def reference_index(part: VerifyPart, split: str) -> Path:
     return part.computed(part.clone(INDEX_TASKS[split]))
 
 
-def extraction_tasks(task: ILSVRCTask, split: str) -> list[DataSetTask]:
-    """Return the tasks that extract the images of a split."""
-    if split == VALIDATION:
-        return [task.clone(SortValidation)]
-    return [task.clone(ExtractTrainPerSynset, synset=synset) for synset in task.tables.synsets()]
-
-
 def recorded_entries(task: ILSVRCTask, split: str, synset: str) -> Files:
     """Return the entries of a synset's images as they were recorded when they were extracted, by their names."""
     if split == TRAIN:
