@@ -25,7 +25,7 @@ from luigi_ilsvrc.tasks.luigi_support.interrupts import (
 )
 from luigi_ilsvrc.tasks.luigi_support.late_outputs import CompleteInTime
 from luigi_ilsvrc.tasks.luigi_support.logs import without_traceback
-from luigi_ilsvrc.tasks.luigi_support.processes import BuildProcess
+from luigi_ilsvrc.tasks.luigi_support.processes import BuildProcess, ReportingProcess
 from luigi_ilsvrc.tasks.luigi_support.scheduler_link import BackgroundReporter, away_error, is_remote
 from luigi_ilsvrc.tasks.luigi_support.scheduling import scheduling
 
@@ -170,9 +170,9 @@ class _Hooks:
         process.status_reporter = BackgroundReporter(process.status_reporter)
         if is_remote(worker._scheduler):
             process.check_complete = CompleteInTime(process.check_complete, OUTPUT_PATIENCE)
-        if type(process) is ContextManagedTaskProcess and process.use_multiprocessing:
+        if type(process) is ContextManagedTaskProcess:
             # Luigi's method names its class: it takes no other one.
-            process.__class__ = BuildProcess
+            process.__class__ = BuildProcess if process.use_multiprocessing else ReportingProcess
         return process
 
     def exit(self, original: Any, worker: Worker, kind: Any, error: BaseException | None, traceback: Any) -> Any:

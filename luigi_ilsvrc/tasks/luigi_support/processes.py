@@ -1,12 +1,16 @@
-"""A child process of a worker that runs one task, and how it ends."""
+"""What runs one task, in a child process of a worker or in the worker itself, and how it ends."""
 
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 from luigi.worker import ContextManagedTaskProcess, DequeQueue
 
 from luigi_ilsvrc.tasks.luigi_support.interrupts import interrupts_deferred
 from luigi_ilsvrc.tasks.luigi_support.parent_death import die_with_worker
+from luigi_ilsvrc.tasks.luigi_support.scheduler_link import BackgroundReporter
 
 INTERRUPTED = 128 + signal.SIGINT
 """Exit status of a child that ended because of Ctrl-C, as shells have it."""
@@ -14,7 +18,21 @@ INTERRUPTED = 128 + signal.SIGINT
 _SECONDS_TO_CLEAN_UP = 5
 
 
-class BuildProcess(ContextManagedTaskProcess):
+class ReportingProcess(ContextManagedTaskProcess):
+    """Runs one task, whose progress is reported from a thread until the task ends."""
+
+    status_reporter: BackgroundReporter
+
+    @contextmanager
+    def _forward_attributes(self) -> Iterator[Any]:
+        with super()._forward_attributes():
+            try:
+                yield self
+            finally:
+                self.status_reporter.end()
+
+
+class BuildProcess(ReportingProcess):
     """A child process that runs one task, ends with its worker, and ends without a traceback on Ctrl-C."""
 
     def start(self) -> None:

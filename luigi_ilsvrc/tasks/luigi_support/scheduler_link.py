@@ -22,6 +22,7 @@ NO_ANSWER = (RPCError, OSError, ValueError)
 """What a call raises if luigid, or something in between, is away or does not answer as luigid does."""
 
 _IDLE_SECONDS = 10.0
+_OUTLIVES_THE_TASK = "tracking_url"
 _ASK_AGAIN = 2.0
 _LUIGIS_SETTINGS = ("rpc-retry-attempts", "rpc-retry-wait")
 
@@ -117,7 +118,8 @@ def _retryer(url: str, seconds: float) -> Retrying:
 class BackgroundReporter(TaskStatusReporter):
     """Tells the scheduler of a task's progress from a thread: the task neither waits for that nor fails by it.
 
-    Of each kind of report, the newest alone is sent. What is not sent when the task ends is dropped.
+    Of each kind of report, the newest alone is sent. What is not sent when the task ends is dropped, but for the
+    address of its page, which outlives it.
     """
 
     def __init__(self, original: TaskStatusReporter) -> None:
@@ -125,10 +127,11 @@ class BackgroundReporter(TaskStatusReporter):
         self._waiting: dict[str, Callable[[], Any]] = {}
         self._changed: threading.Condition | None = None
         self._is_sending = False
+        self._is_in_call = False
 
     def update_tracking_url(self, tracking_url: str) -> None:
         """Report the address of a page about the task."""
-        self._report("tracking_url", functools.partial(super().update_tracking_url, tracking_url))
+        self._report(_OUTLIVES_THE_TASK, functools.partial(super().update_tracking_url, tracking_url))
 
     def update_status_message(self, message: str) -> None:
         """Report a line about the task."""
@@ -137,6 +140,19 @@ class BackgroundReporter(TaskStatusReporter):
     def update_progress_percentage(self, percentage: int) -> None:
         """Report how much of the task is done, 0 to 100."""
         self._report("progress_percentage", functools.partial(super().update_progress_percentage, percentage))
+
+    def end(self) -> None:
+        """End reporting, before the scheduler is told how the task has ended; wait a bounded time for what is sent.
+
+        Luigi reports the address of a page by saying that the task is running: later than that it would be so for ever.
+        """
+        if self._changed is None:
+            return
+        with self._changed:
+            for kind in self._waiting.keys() - {_OUTLIVES_THE_TASK}:
+                del self._waiting[kind]
+            self._changed.wait_for(lambda: not (self._waiting or self._is_in_call), _QUICK_SECONDS)
+            self._waiting.clear()
 
     def _report(self, kind: str, send: Callable[[], Any]) -> None:
         if not is_remote(self._scheduler):
@@ -149,7 +165,7 @@ class BackgroundReporter(TaskStatusReporter):
             self._changed = threading.Condition()
         with self._changed:
             self._waiting[kind] = send
-            self._changed.notify()
+            self._changed.notify_all()
             if not self._is_sending:
                 self._is_sending = True
                 threading.Thread(target=self._send_all, args=[self._changed], daemon=True).start()
@@ -161,5 +177,9 @@ class BackgroundReporter(TaskStatusReporter):
                     self._is_sending = False
                     return
                 _, send = self._waiting.popitem()
+                self._is_in_call = True
             with suppress(*NO_ANSWER):
                 send()
+            with changed:
+                self._is_in_call = False
+                changed.notify_all()

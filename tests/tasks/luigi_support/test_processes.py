@@ -16,7 +16,7 @@ import pytest
 from luigi.worker import ContextManagedTaskProcess, Worker
 
 from luigi_ilsvrc.tasks.base import ILSVRCTask
-from luigi_ilsvrc.tasks.luigi_support.processes import BuildProcess
+from luigi_ilsvrc.tasks.luigi_support.processes import BuildProcess, ReportingProcess
 from luigi_ilsvrc.tasks.luigi_support.result_queue import ResultQueue
 from tests.reliability.kill_children import TinyBuild
 from tests.reliability.tiny_tasks import PlainTiny, Tiny
@@ -58,9 +58,9 @@ def test_a_task_that_comes_later_changes_the_queue_and_loses_no_result(tmp_path:
     results.close()
 
 
-def test_a_task_that_runs_in_the_worker_has_no_process_of_ours(tmp_path: Path) -> None:
+def test_a_task_that_runs_in_the_worker_does_not_change_the_workers_signals(tmp_path: Path) -> None:
     worker = worker_with(processes=1)
-    assert type(worker._create_task_process(Tiny(data_dir=tmp_path, number=2))) is ContextManagedTaskProcess
+    assert type(worker._create_task_process(Tiny(data_dir=tmp_path, number=2))) is ReportingProcess
 
 
 def test_a_system_without_the_sockets_keeps_luigis_queue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

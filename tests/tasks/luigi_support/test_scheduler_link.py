@@ -67,6 +67,27 @@ def test_the_newest_report_arrives(tmp_path: Path) -> None:
         assert wait_until(lambda: scheduler.get_task_progress_percentage("task")["progressPercentage"] == 99, 20)
 
 
+def test_a_task_that_has_ended_is_never_said_to_be_running(tmp_path: Path) -> None:
+    with luigid(tmp_path) as port:
+        scheduler: Any = RemoteScheduler(f"http://127.0.0.1:{port}")
+        for number in range(50):
+            reporter = BackgroundReporter(TaskStatusReporter(scheduler, f"task-{number}", "worker", None))
+            reporter.update_tracking_url("http://127.0.0.1/")
+            reporter.end()
+            scheduler.add_task(worker="worker", task_id=f"task-{number}", status="DONE")
+        time.sleep(0.3)
+        assert scheduler.task_list("RUNNING", "") == {}
+        assert {task["tracking_url"] for task in scheduler.task_list("DONE", "").values()} == {"http://127.0.0.1/"}
+
+
+def test_a_task_ends_soon_though_the_scheduler_does_not_answer(silent: Any) -> None:
+    reporter = reporter_of(silent)
+    report(reporter)
+    started = time.monotonic()
+    reporter.end()
+    assert time.monotonic() - started < 20
+
+
 def test_reports_to_a_scheduler_in_this_process_arrive_at_once() -> None:
     scheduler: Any = Scheduler()
     scheduler.add_task(worker="worker", task_id="task", status="PENDING")
