@@ -34,8 +34,9 @@ def abandoned_outputs(paths: DataSetPaths, max_age: float) -> Iterator[Path]:
     paths : DataSetPaths
         The build.
     max_age : float
-        Seconds without a change after which something that a process on another host has made counts as abandoned. On
-        this host it does so when its process has ended.
+        Seconds without a change after which something that a process on another host has made counts as abandoned, and
+        so does a download if the file system has no locks. On this host it does so when its process has ended. A lock
+        that no file system gives keeps nobody out: its file is always abandoned.
     """
     now = time.time()
     downloads = _download_files(paths)
@@ -45,11 +46,12 @@ def abandoned_outputs(paths: DataSetPaths, max_age: float) -> Iterator[Path]:
             if archive is None:
                 is_removable = is_abandoned(path, max_age, now)
             else:
-                is_removable = archive.exists() and _is_free(partial_path(archive))
+                is_old = is_abandoned(path, max_age, now)
+                is_removable = archive.exists() and _is_free(partial_path(archive), without_locks=is_old)
             if is_removable:
                 yield path
     if paths.locks.is_dir() and not paths.locks.is_symlink():
-        yield from (path for path in sorted(paths.locks.iterdir()) if _is_free(path))
+        yield from (path for path in sorted(paths.locks.iterdir()) if _is_free(path, without_locks=True))
 
 
 def _download_files(paths: DataSetPaths) -> dict[Path, Path]:
@@ -61,12 +63,13 @@ def _download_files(paths: DataSetPaths) -> dict[Path, Path]:
     }
 
 
-def _is_free(partial: Path) -> bool:
+def _is_free(path: Path, without_locks: bool) -> bool:
+    """Tell whether nobody holds the lock on a file, or it is gone; if that cannot be told, return `without_locks`."""
     try:
-        with locked_if_free(partial) as is_free:
-            return is_free or not partial.exists()
+        with locked_if_free(path) as is_free:
+            return is_free or not path.exists()
     except OSError:
-        return False
+        return without_locks
 
 
 def _remove(path: Path) -> None:

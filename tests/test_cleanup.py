@@ -1,3 +1,4 @@
+import errno
 import fcntl
 import logging
 import os
@@ -160,6 +161,34 @@ def test_the_partial_file_of_a_download_that_is_still_going_on_stays(paths: Data
         fcntl.flock(partial, fcntl.LOCK_EX)
         remove(paths)
         assert partial_path(archive).exists()
+
+
+@pytest.fixture
+def without_locks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file system that has no locks."""
+
+    def raise_error(descriptor: int, operation: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", raise_error)
+
+
+@pytest.mark.usefixtures("without_locks")
+def test_without_locks_what_is_left_beside_an_archive_that_is_there_is_removed_when_it_is_old(
+    paths: DataSetPaths,
+) -> None:
+    partial = touch(partial_path(touch(paths.archive(TRAIN_ARCHIVE))))
+    assert abandoned(paths) == []
+    os.utime(partial, (0, 0))
+    remove(paths)
+    assert not partial.exists()
+
+
+@pytest.mark.usefixtures("without_locks")
+def test_without_locks_the_files_that_stand_for_them_are_removed(paths: DataSetPaths) -> None:
+    lock = touch(paths.lock(paths.bounding_boxes))
+    remove(paths)
+    assert not lock.exists()
 
 
 def test_one_archive_that_is_there_does_not_end_the_download_of_another(paths: DataSetPaths) -> None:

@@ -53,7 +53,11 @@ def is_abandoned(path: Path, max_age: float, now: float) -> bool:
     match = _OWNER.search(path.name)
     if match is not None and match["host"] == host_id():
         return _start(int(match["pid"])) != int(match["start"])
-    return now - _last_change(path) > max_age
+    try:
+        return now - _last_change(path) > max_age
+    except FileNotFoundError:
+        # It was published or removed just now.
+        return False
 
 
 def _last_change(path: Path) -> float:

@@ -89,3 +89,9 @@ def test_a_name_that_tells_no_owner_is_abandoned_by_its_age(tmp_path: Path) -> N
     now = time.time()
     assert not is_abandoned(tmp_path / "shard.partial", max_age=2 * HOUR, now=now + HOUR)
     assert is_abandoned(tmp_path / "shard.partial", max_age=2 * HOUR, now=now + 3 * HOUR)
+
+
+def test_what_is_gone_in_the_meantime_is_not_abandoned(tmp_path: Path) -> None:
+    path = left_by_another_host(tmp_path / "output", 2 * HOUR)
+    path.unlink()
+    assert not is_abandoned(path, max_age=HOUR, now=time.time())
