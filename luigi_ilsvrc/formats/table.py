@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Protocol
 
 from luigi_ilsvrc.dataset.images import RGBImage
-from luigi_ilsvrc.formats import tfrecord
+from luigi_ilsvrc.formats import tfrecord, webdataset
 from luigi_ilsvrc.formats.plan import PlannedImage
 
 
@@ -18,12 +18,15 @@ class Format(Protocol):
         The folder of its shards, below ``ilsvrc2012/``.
     TASK : str
         Begins the names of its tasks: ``TFRecord`` gives ``TFRecordShard`` and ``TFRecords``.
+    COUNT_IN_NAME : bool
+        Whether the name of a shard tells how many there are; if not, shards of one number alone lie in the folder.
     END : bytes
         What stands behind the last record of a shard.
     """
 
     FOLDER: str
     TASK: str
+    COUNT_IN_NAME: bool
     END: bytes
 
     def shard_name(self, split: str, shard: int, num_shards: int) -> str:
@@ -45,5 +48,5 @@ class Format(Protocol):
         """Return the bytes of the image in a record. Raises `ShardError` if it is not one of this format."""
 
 
-FORMATS: dict[str, Format] = {"tfrecord": tfrecord}
+FORMATS: dict[str, Format] = {"tfrecord": tfrecord, "webdataset": webdataset}
 """By the name that ``--formats`` takes."""

@@ -30,6 +30,7 @@ from luigi_ilsvrc.formats.shard import ShardError
 
 FOLDER = "tfrecords"
 TASK = "TFRecord"
+COUNT_IN_NAME = True
 
 _SHARD_NAME = re.compile(rf"(?:{'|'.join(SPLITS)})-(\d{{5,}})-of-(\d{{5,}})")
 

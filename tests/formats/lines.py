@@ -15,6 +15,7 @@ from luigi_ilsvrc.formats.shard import ShardError
 NAME = "lines"
 FOLDER = "lines"
 TASK = "Lines"
+COUNT_IN_NAME = True
 
 
 def shard_name(split: str, shard: int, num_shards: int) -> str:
