@@ -253,7 +253,7 @@ def _numbered(text: str, where: str) -> tuple[dict[str, int], dict[str, int]]:
         elif SYNSET.fullmatch(entry):
             listed, same, others = entry, synsets, images
         else:
-            raise SubsetError(f"{where}:{number}: {_shown(entry)} {_why_not(entry)}")
+            raise _neither(f"{where}:{number}", entry)
         if others:
             raise SubsetError(
                 f"{where}:{number}: {_shown(entry)} is {'an image' if image else 'a synset'}, but line "
@@ -265,12 +265,20 @@ def _numbered(text: str, where: str) -> tuple[dict[str, int], dict[str, int]]:
     return synsets, images
 
 
-def _why_not(entry: str) -> str:
+def _neither(place: str, entry: str) -> SubsetError:
+    """Return the error of a line that is neither a synset nor a training image; `place` is its file and number."""
     if _VALIDATION_IMAGE in entry:
-        return "is a validation image, which cannot be listed: the validation split stays whole; remove the line"
-    if "/" in entry and _IMAGE.fullmatch(entry.rpartition("/")[2]):
-        return f"is a path; write the file name alone: {entry.rpartition('/')[2]}"
-    return "is neither a synset such as n01440764 nor a training image such as n01440764_10026.JPEG; fix the line"
+        return SubsetError(
+            f"{place}: {_shown(entry)} is a validation image, which cannot be listed: the validation split stays "
+            "whole; remove the line"
+        )
+    file_name = entry.rpartition("/")[2]
+    if _IMAGE.fullmatch(file_name):
+        return SubsetError(f"{place}: {_shown(entry)} is a path; write the file name alone: {file_name}")
+    return SubsetError(
+        f"{place}: {_shown(entry)} is neither a synset such as n01440764 nor a training image such as "
+        "n01440764_10026.JPEG; fix the line"
+    )
 
 
 def _read_packaged(name: str) -> bytes:
