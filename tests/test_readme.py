@@ -19,12 +19,16 @@ from luigi.interface import core
 from luigi.worker import worker
 
 import luigi_ilsvrc
+from luigi_ilsvrc.dataset.classes import write_classes
+from luigi_ilsvrc.dataset.splits import SPLITS
+from luigi_ilsvrc.dataset.synsets import PACKAGED_TABLES, UNIQUE_SYNSETS, read_synsets
 from luigi_ilsvrc.tasks.parameters import SECTION, ilsvrc_log, option
 from tests.benchmarks import __main__ as benchmarks
 from tests.support.running import PROJECT, luigid
 
 README = PROJECT / "README.md"
 TROUBLESHOOTING = PROJECT / "docs" / "troubleshooting.md"
+SUBSETS = PROJECT / "docs" / "subsets.md"
 GUIDES = [README, *sorted((PROJECT / "docs").glob("*.md"))]
 DOCUMENTS = [*GUIDES, PROJECT / "CONTRIBUTING.md", PROJECT / "CHANGELOG.md"]
 
@@ -239,6 +243,16 @@ def test_an_image_is_read_through_the_index(checkout: Path, monkeypatch: pytest.
     assert names["jpeg"] == (names["dataset"] / "training_images" / image["synset"] / image["name"]).read_bytes()
 
 
+def test_the_labels_of_a_subset_are_numbered_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synsets = read_synsets(PACKAGED_TABLES / UNIQUE_SYNSETS)
+    (tmp_path / "data" / "ilsvrc2012").mkdir(parents=True)
+    counts = {split: dict.fromkeys(synsets, 50) for split in SPLITS}
+    write_classes(dict.fromkeys(synsets, "words"), counts, tmp_path / "data" / "ilsvrc2012" / "classes.csv")
+    outputs = execute(snippet('read_subset("imagenet100")'), tmp_path, monkeypatch)["outputs"]
+    assert list(outputs.items())[:2] == [(16, 0), (46, 1)]
+    assert list(outputs.values()) == list(range(100))
+
+
 # Links ---------------------------------------------------------------------------------------------------------------
 
 
@@ -434,7 +448,7 @@ def is_value(text: str) -> bool:
 
 MESSAGES = [
     _CODE.findall(row[0])[0]
-    for table in tables(TROUBLESHOOTING)
+    for table in [*tables(TROUBLESHOOTING), *(table for table in tables(SUBSETS) if table[0][0] == "message")]
     for row in table[1:]
     if _CODE.search(row[0]) and "(Luigi's message)" not in row[0]
 ]
