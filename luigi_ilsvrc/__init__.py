@@ -19,7 +19,8 @@ from luigi_ilsvrc.tasks.extraction import (
 )
 from luigi_ilsvrc.tasks.indexing import IndexTrain, IndexValidation
 from luigi_ilsvrc.tasks.report import BuildReport
-from luigi_ilsvrc.tasks.shards import PlanShards, TFRecords, TFRecordShard
+from luigi_ilsvrc.tasks.shards import PlanShards, TFRecords, TFRecordShard, WebDatasets, WebDatasetShard
+from luigi_ilsvrc.tasks.side_files import TFRecordIndex, TFRecordMetadata, WebDatasetIndex, WebDatasetInfo
 from luigi_ilsvrc.tasks.verification.build import VerifyBuild
 from luigi_ilsvrc.tasks.verification.build_record import VerifyBuildRecord
 from luigi_ilsvrc.tasks.verification.images import VerifyArchive, VerifySynset, VerifyValidation
@@ -31,6 +32,7 @@ from luigi_ilsvrc.tasks.verification.records import (
     VerifyTables,
     VerifyValidationBoxes,
 )
+from luigi_ilsvrc.tasks.verification.side_files import VerifySideFiles
 
 __all__ = [
     "Assist",
@@ -50,6 +52,8 @@ __all__ = [
     "LabelTableFiles",
     "PlanShards",
     "SortValidation",
+    "TFRecordIndex",
+    "TFRecordMetadata",
     "TFRecordShard",
     "TFRecords",
     "TrainImages",
@@ -61,8 +65,13 @@ __all__ = [
     "VerifyIndex",
     "VerifyPlan",
     "VerifyShard",
+    "VerifySideFiles",
     "VerifySynset",
     "VerifyTables",
     "VerifyValidation",
     "VerifyValidationBoxes",
+    "WebDatasetIndex",
+    "WebDatasetInfo",
+    "WebDatasetShard",
+    "WebDatasets",
 ]

@@ -21,6 +21,7 @@ from luigi_ilsvrc.dataset.synsets import official_form
 from luigi_ilsvrc.errors import BuildError
 from luigi_ilsvrc.layouts.source_folders import source_links
 from luigi_ilsvrc.storage import publish
+from luigi_ilsvrc.storage.kept import keep, kept
 from luigi_ilsvrc.storage.visibility import wait_until_seen
 
 
@@ -299,10 +300,7 @@ def _digest(name: str, path: Path, mtime_ns: int, size: int, inode: int) -> str:
 
 def begin_boxes(paths: DataSetPaths, split: str, has_boxes: bool) -> bool:
     """Write down whether the records of a split have boxes, unless that was done; return what holds. Raises OSError."""
-    with publish.new_file(paths.boxes_of_records(split)) as new:
-        new.write_text(as_text(has_boxes))
-    begun = begun_boxes(paths, split)
-    return has_boxes if begun is None else begun
+    return _BOXES.get(keep(paths.boxes_of_records(split), as_text(has_boxes)), has_boxes)
 
 
 def as_text(has_boxes: bool) -> str:
@@ -310,20 +308,12 @@ def as_text(has_boxes: bool) -> str:
     return f"{str(has_boxes).lower()}\n"
 
 
+_BOXES = {as_text(has_boxes): has_boxes for has_boxes in (True, False)}
+
+
 def begun_boxes(paths: DataSetPaths, split: str) -> bool | None:
     """Return whether the records of a split were begun with boxes; None if that is not known."""
-    path = paths.boxes_of_records(split)
-    try:
-        status = path.stat()
-        return _begun_boxes(path, status.st_mtime_ns, status.st_size, status.st_ino)
-    except (OSError, UnicodeDecodeError):
-        return None
-
-
-@lru_cache(maxsize=4)
-def _begun_boxes(path: Path, mtime_ns: int, size: int, inode: int) -> bool | None:
-    # Each of a thousand shards asks.
-    return {as_text(boxes): boxes for boxes in (True, False)}.get(path.read_text())
+    return _BOXES.get(kept(paths.boxes_of_records(split)) or "")
 
 
 # Archives ------------------------------------------------------------------------------------------------------------

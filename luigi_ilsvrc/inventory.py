@@ -57,6 +57,9 @@ def output_folders(
     is_synset: IsKnown = (lambda name: True) if synsets is None else set(synsets).__contains__
     is_index = _index_names(paths, shard_counts)
     is_shard = {item.FOLDER: _shard_names(name, shard_counts) for name, item in FORMATS.items()}
+    in_records: dict[str, list[IsKnown]] = {folder: [is_known] for folder, is_known in is_shard.items()}
+    for folder, is_beside in _side_file_names(shard_counts).items():
+        in_records.setdefault(folder, []).append(is_beside)
     train = paths.class_folders(TRAIN)
     csvs = {paths.bounding_boxes.name, paths.validation_bounding_boxes.name}
     below_dataset = {paths.annotations, paths.classes, paths.label_tables, *map(paths.class_folders, SPLITS)} - {train}
@@ -67,7 +70,7 @@ def output_folders(
         OutputFolder(paths.data_dir, csvs.__contains__, is_shared=True),
         OutputFolder(paths.dataset, _dataset_names(paths).__contains__),
         OutputFolder(train, is_synset),
-        *(OutputFolder(paths.records(folder), is_known) for folder, is_known in is_shard.items()),
+        *(OutputFolder(paths.records(folder), _any_of(known)) for folder, known in in_records.items()),
         OutputFolder(paths.index_folder, lambda name: name in _index_folder_names(paths) or is_index(name)),
         OutputFolder(
             paths.manifests,
@@ -80,8 +83,36 @@ def output_folders(
         *_folders_of_manifests(paths.all_details, {paths.records(it): is_shard[it] for it in is_shard}),
         OutputFolder(paths.tables, lambda name: name == paths.build_record_copy.name or _is_table_copy(name)),
         OutputFolder(paths.timings, is_timings_name),
+        OutputFolder(paths.all_begun_records, _begun_names(paths).__contains__),
+        OutputFolder(paths.all_side_manifests, _side_manifest_names(paths).__contains__),
         OutputFolder(paths.verifications, lambda name: True),
     ]
+
+
+def _any_of(known: Collection[IsKnown]) -> IsKnown:
+    return lambda name: any(is_known(name) for is_known in known)
+
+
+def _side_file_names(shard_counts: Mapping[str, int] | None) -> dict[str, IsKnown]:
+    """Return for each folder what lies there that is made beside shards."""
+    names: dict[str, list[IsKnown]] = {}
+    for kind in (side_files for item in FORMATS.values() for side_files in item.SIDE_FILES):
+        is_name = kind.is_name if shard_counts is None else set(kind.names(shard_counts)).__contains__
+        names.setdefault(kind.folder, []).append(is_name)
+    return {folder: _any_of(known) for folder, known in names.items()}
+
+
+def _begun_names(paths: DataSetPaths) -> set[str]:
+    return {paths.begun_records(item.FOLDER, split).name for item in FORMATS.values() for split in SPLITS}
+
+
+def _side_manifest_names(paths: DataSetPaths) -> set[str]:
+    return {
+        paths.side_manifest(kind.folder, kind.task, split).name
+        for item in FORMATS.values()
+        for kind in item.SIDE_FILES
+        for split in (SPLITS if kind.is_by_split else ("",))
+    }
 
 
 def _is_table_copy(name: str) -> bool:
@@ -114,6 +145,7 @@ def _dataset_names(paths: DataSetPaths) -> set[str]:
         paths.report,
         *(paths.class_folders(split) for split in SPLITS),
         *(paths.records(item.FOLDER) for item in FORMATS.values()),
+        *(paths.records(kind.folder) for item in FORMATS.values() for kind in item.SIDE_FILES),
         *(path for archive in ALL_ARCHIVES for path in (paths.archive(archive), paths.quarantine(archive))),
     ]
     return {path.name for path in outputs}
@@ -122,7 +154,7 @@ def _dataset_names(paths: DataSetPaths) -> set[str]:
 def _index_folder_names(paths: DataSetPaths) -> set[str]:
     own = (
         *(paths.manifests, paths.all_details, paths.timings, paths.build_record, paths.tables, paths.locks),
-        paths.extracted_ahead,
+        *(paths.extracted_ahead, paths.all_begun_records, paths.all_side_manifests),
     )
     of_splits = (path(split) for path in (paths.parquet_import, paths.boxes_of_records) for split in SPLITS)
     return {path.name for path in (*own, *source_links(paths), *of_splits)}

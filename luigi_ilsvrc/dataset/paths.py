@@ -96,6 +96,24 @@ class DataSetPaths:
         """Return the file that says whether the records of a split were begun with boxes."""
         return self.index_folder / f"{split}-boxes"
 
+    @cached_property
+    def all_begun_records(self) -> Path:
+        """The folder of what the records were begun with."""
+        return self.index_folder / "begun"
+
+    def begun_records(self, folder: str, split: str) -> Path:
+        """Return the file that says what the records of a split, in a folder below `dataset`, were begun with."""
+        return self.all_begun_records / f"{folder}-{split}"
+
+    @cached_property
+    def all_side_manifests(self) -> Path:
+        """The folder of the manifests of what is made beside shards."""
+        return self.index_folder / "side_files"
+
+    def side_manifest(self, folder: str, task: str, split: str = "") -> Path:
+        """Return the manifest of what a task makes beside the shards of a split, or of all, in a folder below `dataset`."""
+        return self.all_side_manifests / f"{folder}-{task}{split and f'-{split}'}.csv"
+
     def parquet_import(self, split: str) -> Path:
         """Return the folder of what is needed to go on with an archive that is made from parquet files."""
         return self.index_folder / f"{split}-parquet"

@@ -24,6 +24,8 @@ class RecordDetails(NamedTuple):
         Where all of the record lies in the shard, in bytes: with whatever the format puts before and behind it.
     size : int
         The size of the image's file, in bytes, as it came.
+    encoded : int
+        The size of the image in the record, in bytes.
     odd : str
         What is unusual, separated by spaces: `REENCODED`, and of the image in the record what `jpeg.traits` returns.
     """
@@ -34,13 +36,28 @@ class RecordDetails(NamedTuple):
     offset: int
     length: int
     size: int
+    encoded: int
     odd: str
 
 
 def details_of(location: ImageLocation, image: RGBImage, offset: int, length: int, *, reencoded: bool) -> RecordDetails:
     """Return the details of the record of an image that lies at `location`; see `RecordDetails`."""
     odd = " ".join([*([REENCODED] if reencoded else []), *traits(image.encoded)])
-    return RecordDetails(location.name, image.height, image.width, offset, length, location.size, odd)
+    size = len(image.encoded)
+    return RecordDetails(location.name, image.height, image.width, offset, length, location.size, size, odd)
+
+
+def parse_records(text: str) -> list[RecordDetails]:
+    """Return what `serialize_records` was given. Raises ValueError if the text is not what it returns."""
+    header, *rows = text.splitlines()
+    if header != ",".join(RecordDetails._fields):
+        raise ValueError("the details are those of another version")
+    return [_parse_row(*row.split(",")) for row in rows]
+
+
+def _parse_row(image: str, *fields: str) -> RecordDetails:
+    *numbers, odd = fields
+    return RecordDetails(image, *map(int, numbers), odd)  # type: ignore[call-arg, arg-type]
 
 
 def serialize_records(records: Iterable[RecordDetails]) -> str:

@@ -7,6 +7,7 @@ from typing import Protocol
 from luigi_ilsvrc.dataset.images import RGBImage
 from luigi_ilsvrc.formats import tfrecord, webdataset
 from luigi_ilsvrc.formats.plan import PlannedImage
+from luigi_ilsvrc.formats.side_files import SideFiles
 
 
 class Format(Protocol):
@@ -22,12 +23,15 @@ class Format(Protocol):
         Whether the name of a shard tells how many there are; if not, shards of one number alone lie in the folder.
     END : bytes
         What stands behind the last record of a shard.
+    SIDE_FILES : tuple of SideFiles
+        What readers want beside the shards.
     """
 
     FOLDER: str
     TASK: str
     COUNT_IN_NAME: bool
     END: bytes
+    SIDE_FILES: tuple[SideFiles, ...]
 
     def shard_name(self, split: str, shard: int, num_shards: int) -> str:
         """Return the file name of a shard, counted from 0."""

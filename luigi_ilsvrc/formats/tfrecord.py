@@ -4,10 +4,11 @@ Features are those of the Inception scripts (``build_imagenet_data.py``). The fi
 https://www.tensorflow.org/tutorials/load_data/tfrecord#tfrecords_format_details.
 """
 
+import itertools
 import os
 import re
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from io import BufferedReader
 from pathlib import Path
 
@@ -25,6 +26,8 @@ from luigi_ilsvrc.formats.example import (
 )
 from luigi_ilsvrc.formats.plan import PlannedImage
 from luigi_ilsvrc.formats.shard import ShardError
+from luigi_ilsvrc.formats.side_files import SideFiles, Splits
+from luigi_ilsvrc.formats.tfds_metadata import metadata
 
 # The format, see `formats.table.Format` ----------------------------------------------------------------
 
@@ -86,6 +89,32 @@ def image_in(record: bytes) -> bytes:
     except ValueError as error:
         raise ShardError(str(error)) from error
 
+
+# Beside the shards ----------------------------------------------------------------
+
+
+def _index_names(shard_counts: Mapping[str, int]) -> list[str]:
+    return [shard_name(split, shard, count) for split, count in shard_counts.items() for shard in range(count)]
+
+
+def _write_index(splits: Splits) -> Iterator[tuple[str, bytes]]:
+    """Yield the index of each shard as DALI's ``tfrecord2idx`` writes it: offset and length of each record."""
+    for shard in itertools.chain.from_iterable(splits.values()):
+        yield shard.name, "".join(f"{record.offset} {record.length}\n" for record in shard.records).encode()
+
+
+SIDE_FILES: tuple[SideFiles, ...] = (
+    SideFiles(
+        task="TFRecordIndex",
+        about="DALI's index of the TFRecord shards of a split.",
+        folder="tfrecords_index",
+        is_by_split=True,
+        names=_index_names,
+        is_name=is_shard_name,
+        write=_write_index,
+    ),
+    metadata(FOLDER),
+)
 
 # The file ----------------------------------------------------------------
 

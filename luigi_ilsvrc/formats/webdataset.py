@@ -4,20 +4,23 @@ The tars are of POSIX "ustar" members without owner and time, so that they are t
 is: https://github.com/webdataset/webdataset, files of one name up to the first dot, one after the other.
 """
 
+import itertools
 import json
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from io import BufferedReader
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from luigi_ilsvrc.dataset.images import RGBImage
 from luigi_ilsvrc.dataset.splits import SPLITS
 from luigi_ilsvrc.dataset.tar_header import BLOCK, is_header, parse_octal
-from luigi_ilsvrc.dataset.tar_writer import header, padding
+from luigi_ilsvrc.dataset.tar_writer import header, padding, size_in_tar
+from luigi_ilsvrc.formats.details import RecordDetails
 from luigi_ilsvrc.formats.plan import PlannedImage
 from luigi_ilsvrc.formats.shard import ShardError
+from luigi_ilsvrc.formats.side_files import SideFiles, Splits, WrittenShard
 
 # The format, see `formats.table.Format` ----------------------------------------------------------------
 
@@ -61,7 +64,7 @@ class SampleFile(NamedTuple):
     contents: bytes
 
 
-IMAGE_ENDING, LABEL_ENDING, JSON_ENDING = ENDINGS = ("jpg", "cls", "json")
+ENDINGS = ("jpg", "cls", "json")
 """Of the files of a sample, in their order."""
 
 
@@ -112,6 +115,78 @@ def image_in(record: bytes) -> bytes:
         raise ShardError("it ends within its image")
     return record[BLOCK : BLOCK + size]
 
+
+# Beside the shards ----------------------------------------------------------------
+
+INFO_FILE = "_info.json"
+_INDEX = ".idx"
+
+
+def _index_name(shard: str) -> str:
+    return f"{shard.removesuffix(_ENDING)}{_INDEX}"
+
+
+def _index_names(shard_counts: Mapping[str, int]) -> list[str]:
+    return [
+        _index_name(shard_name(split, shard, count)) for split, count in shard_counts.items() for shard in range(count)
+    ]
+
+
+def _write_index(splits: Splits) -> Iterator[tuple[str, bytes]]:
+    """Yield the index of each shard as DALI's ``wds2idx`` writes it, version 1.2.
+
+    A line for each sample: of each of its files the ending, offset and size of the contents, and the name.
+    """
+    for shard in itertools.chain.from_iterable(splits.values()):
+        samples = zip(shard.read_plan(), shard.records, strict=True)
+        lines = [" ".join(_indexed(image, record)) for image, record in samples]
+        yield _index_name(shard.name), "".join(f"{line}\n" for line in [f"v1.2 {len(lines)}", *lines]).encode()
+
+
+def _indexed(image: PlannedImage, record: RecordDetails) -> Iterator[str]:
+    position = record.offset
+    others = (len(label_file(image)), len(json_file(image, record.height, record.width)))
+    for ending, size in zip(ENDINGS, (record.encoded, *others), strict=True):
+        yield f"{ending} {position + BLOCK} {size} {stem_of(image)}.{ending}"
+        position += size_in_tar(size)
+
+
+def _write_info(splits: Splits) -> Iterator[tuple[str, bytes]]:
+    """Yield the file in which timm's reader of WebDataset looks for splits, ``timm/data/readers/reader_wds.py``."""
+    info = {"splits": {split: _split_info(split, shards) for split, shards in splits.items()}}
+    yield INFO_FILE, (json.dumps(info, indent=2) + "\n").encode()
+
+
+def _split_info(split: str, shards: Iterable[WrittenShard]) -> dict[str, Any]:
+    lengths = {shard.name: len(shard.records) for shard in shards}
+    return {
+        "name": split,
+        "num_samples": sum(lengths.values()),
+        "filenames": list(lengths),
+        "shard_lengths": list(lengths.values()),
+    }
+
+
+SIDE_FILES: tuple[SideFiles, ...] = (
+    SideFiles(
+        task="WebDatasetIndex",
+        about="DALI's index of the WebDataset shards of a split.",
+        folder="webdataset_index",
+        is_by_split=True,
+        names=_index_names,
+        is_name=lambda name: name.endswith(_INDEX) and is_shard_name(name.removesuffix(_INDEX) + _ENDING),
+        write=_write_index,
+    ),
+    SideFiles(
+        task="WebDatasetInfo",
+        about="What timm wants to know of the WebDataset shards.",
+        folder=FOLDER,
+        is_by_split=False,
+        names=lambda shard_counts: [INFO_FILE],
+        is_name=INFO_FILE.__eq__,
+        write=_write_info,
+    ),
+)
 
 # The file ----------------------------------------------------------------
 

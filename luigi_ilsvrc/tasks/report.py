@@ -15,6 +15,7 @@ from luigi_ilsvrc.tasks.indexing import INDEX_TASKS
 from luigi_ilsvrc.tasks.luigi_support.targets import AtomicTarget
 from luigi_ilsvrc.tasks.outputs import OutputTask
 from luigi_ilsvrc.tasks.shards import NO_IMAGES, FormatsTask
+from luigi_ilsvrc.tasks.side_files import all_side_files
 
 logger = logging.getLogger("luigi-interface")
 
@@ -36,6 +37,7 @@ class WholeBuild(FormatsTask):
             *self.csvs(),
             *map(self.clone, [*INDEX_TASKS.values(), ClassTable, LabelTableFiles]),
             *self.plans(),
+            *all_side_files(self),
             *(archive for archive in archives if archive.quarantine_path.exists()),
         ]
 

@@ -18,6 +18,7 @@ from luigi_ilsvrc.formats.shard import write_shard
 from luigi_ilsvrc.formats.table import FORMATS, Format
 from luigi_ilsvrc.layouts.reader import ImageReader
 from luigi_ilsvrc.progress import Progress
+from luigi_ilsvrc.storage.kept import keep, kept
 from luigi_ilsvrc.storage.manifest import Files
 from luigi_ilsvrc.tasks.base import BuildWrapperTask, ILSVRCTask
 from luigi_ilsvrc.tasks.bounding_boxes import BoxesTask
@@ -129,6 +130,31 @@ class ShardTask(SplitTask, DataSetTask):
         name = record_format.shard_name(self.split, self.shard, self.num_shards)
         return AtomicTarget(self.paths.records(record_format.FOLDER) / name)
 
+    def begun_with(self) -> str:
+        """Return what has to be the same for all shards of the split, as lines ``name=value``."""
+        return "" if self.record_format().COUNT_IN_NAME else f"shards={self.num_shards}\n"
+
+    def compare_with_begun(self, begun: str | None) -> None:
+        """Raise `ParameterError` if the shards of the split were begun otherwise; None if that is not known."""
+        if begun in (None, self.begun_with()):
+            return
+        folder = Path(self.output().path).parent
+        given, other = (" ".join(text.split("\n")).strip() or "nothing" for text in (self.begun_with(), begun or ""))
+        raise ParameterError(
+            f"{folder}: its {self.split} shards were begun with {other}, and this run has {given}: nothing is mixed. "
+            f"Give what they were begun with, or another --data-dir; or delete these shards and {self._begun}"
+        )
+
+    @property
+    def _begun(self) -> Path:
+        return self.paths.begun_records(Path(self.output().path).parent.name, self.split)
+
+    def complete(self) -> bool:
+        """Tell whether the shard is there. Raises `ParameterError` if the shards of the split were begun otherwise."""
+        if self.begun_with():
+            self.compare_with_begun(kept(self._begun))
+        return super().complete()
+
     def facts(self) -> dict[str, str]:
         """Return the digest of the archive."""
         return self.clone(INDEX_TASKS[self.split]).archive_digest()
@@ -139,10 +165,16 @@ class ShardTask(SplitTask, DataSetTask):
 
     def make(self, path: Path, progress: Progress) -> Files:
         """Write a record for each planned image."""
+        if self.begun_with():
+            self.compare_with_begun(keep(self._begun, self.begun_with()))
         plan = read_plan(self.paths.plan(self.split, self.num_shards), self.shard)
         with ImageReader(self.paths.dataset, self.paths.class_folders(self.split)) as reader:
             entry, records = write_shard(self.record_format(), reader, plan, path, progress)
         self.write_details(serialize_records(records))
+        for side_files in self.record_format().SIDE_FILES:
+            # What was made beside an older shard may not be that of this one.
+            split = self.split if side_files.is_by_split else ""
+            self.paths.side_manifest(side_files.folder, side_files.task, split).unlink(missing_ok=True)
         return {"": entry}
 
 
@@ -229,14 +261,15 @@ def all_shards_of(format_name: str) -> type[AllShards]:
     The two are made here from the format's table entry, so that a new format needs no code among the tasks.
     """
     name = FORMATS[format_name].TASK
-    shard_task = _subclass(ShardTask, f"{name}Shard", f"Writes one {name} shard.", format_name=format_name)
+    shard_task = subclass(ShardTask, f"{name}Shard", f"Writes one {name} shard.", format_name=format_name)
     return cast(
-        type[AllShards], _subclass(AllShards, f"{name}s", f"All {name} shards of both splits.", shard_task=shard_task)
+        type[AllShards], subclass(AllShards, f"{name}s", f"All {name} shards of both splits.", shard_task=shard_task)
     )
 
 
-def _subclass(base: type[luigi.Task], name: str, doc: str, **attributes: object) -> Any:
-    namespace = {"__doc__": doc, "__module__": __name__, **attributes}
+def subclass(base: type[luigi.Task], name: str, doc: str, module: str = __name__, **attributes: object) -> Any:
+    """Return a task that is a subclass of another one, under a name of its own."""
+    namespace = {"__doc__": doc, "__module__": module, **attributes}
     return types.new_class(name, (base,), exec_body=lambda body: body.update(namespace))
 
 
@@ -245,3 +278,5 @@ for _name in FORMATS:
 
 TFRecords = all_shards_of("tfrecord")
 TFRecordShard = TFRecords.shard_task
+WebDatasets = all_shards_of("webdataset")
+WebDatasetShard = WebDatasets.shard_task

@@ -11,11 +11,13 @@ from pathlib import Path
 from luigi_ilsvrc.dataset.images import RGBImage
 from luigi_ilsvrc.formats.plan import PlannedImage
 from luigi_ilsvrc.formats.shard import ShardError
+from luigi_ilsvrc.formats.side_files import SideFiles
 
 NAME = "lines"
 FOLDER = "lines"
 TASK = "Lines"
 COUNT_IN_NAME = True
+SIDE_FILES: tuple[SideFiles, ...] = ()
 
 
 def shard_name(split: str, shard: int, num_shards: int) -> str:

@@ -32,6 +32,7 @@ from luigi_ilsvrc.tasks.verification.records import (
     VerifyTables,
     boxes_parts,
 )
+from luigi_ilsvrc.tasks.verification.side_files import side_files_parts
 from luigi_ilsvrc.units import format_size
 
 _MAX_SHOWN = 1000
@@ -74,6 +75,7 @@ class VerifyBuild(FormatsTask, VerificationTask):
                 self.clone(VerifyShard, format=it.format_name, split=it.split, num_shards=it.num_shards, shard=it.shard)
                 for it in shards
             ),
+            *side_files_parts(self),
         ]
 
     def _image_parts(self) -> list[VerifyPart]:
