@@ -53,8 +53,7 @@ def as_rgb_jpeg(encoded: bytes) -> RGBImage:
     size = jpeg.size_of_plain(encoded)
     if size is not None:
         return RGBImage(encoded, *size)
-    with _open(encoded) as image:
-        _check_structure(image, encoded)
+    with open_checked(encoded) as image:
         if image.format == _PNG or image.mode == "CMYK":
             encoded = _encode_rgb(image)
         return RGBImage(encoded, image.height, image.width)
@@ -77,8 +76,7 @@ def check_decodes(encoded: bytes) -> None:
     ImageError
         If the bytes are neither JPEG nor PNG, cannot be decoded to the end, or have no end.
     """
-    with _open(encoded) as image:
-        _check_structure(image, encoded)
+    with open_checked(encoded) as image:
         if image.format == _PNG:
             _check_pixels(image)
         else:
@@ -87,6 +85,19 @@ def check_decodes(encoded: bytes) -> None:
             image.load()
         except (OSError, SyntaxError, ValueError) as error:
             raise ImageError(f"it cannot be decoded: {error}") from error
+
+
+def open_checked(encoded: bytes) -> "Image.Image":
+    """Open an image with Pillow, which decodes nothing yet.
+
+    Raises
+    ------
+    ImageError
+        If the bytes are neither JPEG nor PNG, have no end, or decoding them would take absurdly much memory or time.
+    """
+    image = _open(encoded)
+    _check_structure(image, encoded)
+    return image
 
 
 def _open(encoded: bytes) -> "Image.Image":
