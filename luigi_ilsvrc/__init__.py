@@ -21,6 +21,7 @@ from luigi_ilsvrc.tasks.indexing import IndexTrain, IndexValidation
 from luigi_ilsvrc.tasks.report import BuildReport
 from luigi_ilsvrc.tasks.shards import PlanShards, TFRecords, TFRecordShard, WebDatasets, WebDatasetShard
 from luigi_ilsvrc.tasks.side_files import TFRecordIndex, TFRecordMetadata, WebDatasetIndex, WebDatasetInfo
+from luigi_ilsvrc.tasks.subset_images import SubsetImages
 from luigi_ilsvrc.tasks.verification.build import VerifyBuild
 from luigi_ilsvrc.tasks.verification.build_record import VerifyBuildRecord
 from luigi_ilsvrc.tasks.verification.images import VerifyArchive, VerifySynset, VerifyValidation
@@ -33,6 +34,7 @@ from luigi_ilsvrc.tasks.verification.records import (
     VerifyValidationBoxes,
 )
 from luigi_ilsvrc.tasks.verification.side_files import VerifySideFiles
+from luigi_ilsvrc.tasks.verification.subset_images import VerifySubsetImages
 
 __all__ = [
     "Assist",
@@ -52,6 +54,7 @@ __all__ = [
     "LabelTableFiles",
     "PlanShards",
     "SortValidation",
+    "SubsetImages",
     "TFRecordIndex",
     "TFRecordMetadata",
     "TFRecordShard",
@@ -66,6 +69,7 @@ __all__ = [
     "VerifyPlan",
     "VerifyShard",
     "VerifySideFiles",
+    "VerifySubsetImages",
     "VerifySynset",
     "VerifyTables",
     "VerifyValidation",

@@ -40,7 +40,7 @@ def extract_sorted(
 ) -> Files:
     """Write each of `images` to ``<directory>/<synset>/<name>``; otherwise as `extract_synset`."""
     for synset in {image.synset for image in images}:
-        (directory / synset).mkdir()
+        (directory / synset).mkdir(exist_ok=True)
     return _extract(reader, images, directory, "{0.synset}/{0.name}", progress)
 
 
@@ -99,6 +99,30 @@ def link_sorted(images: Iterable[ImageLocation], dataset: Path, folder: Path, ou
             (folder / synset / image.name).symlink_to(relative_link(source, output / synset / image.name))
         elif not (folder / synset).is_symlink():
             (folder / synset).symlink_to(relative_link(source.parent, output / synset))
+
+
+def class_folder_image(image: ImageLocation, dataset: Path, folders: Path) -> Path | None:
+    """Return where an image lies as a file: in a class folder, or in the folder that was indexed; None if in neither.
+
+    Parameters
+    ----------
+    image : ImageLocation
+        The image.
+    dataset : Path
+        The data set's folder, to which the index's files are relative.
+    folders : Path
+        The class folders of the split.
+    """
+    indexed = [] if image.file.endswith(".tar") else [dataset / image.file]
+    places = (folders / image.synset / image.name, *indexed)
+    return next((place for place in places if place.is_file()), None)
+
+
+def link_each(images: Iterable[tuple[ImageLocation, Path]], folder: Path, output: Path) -> None:
+    """Make ``<folder>/<synset>/<name>`` a link to where each image lies; the links are right once it is `output`."""
+    for image, place in images:
+        name = Path(image.synset, image.name)
+        (folder / name).symlink_to(relative_link(place, output / name))
 
 
 def has_broken_links(folders: Path) -> bool:

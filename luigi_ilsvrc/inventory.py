@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -41,7 +41,10 @@ class OutputFolder:
 
 
 def output_folders(
-    paths: DataSetPaths, synsets: Collection[str] | None = None, shard_counts: Mapping[str, int] | None = None
+    paths: DataSetPaths,
+    synsets: Collection[str] | None = None,
+    shard_counts: Mapping[str, int] | None = None,
+    selection: str = "",
 ) -> list[OutputFolder]:
     """Return the folders that outputs are made in, but for those that are outputs as a whole.
 
@@ -53,14 +56,16 @@ def output_folders(
         Those of the challenge; without them, any name is taken for a class folder.
     shard_counts : mapping, optional
         How many shards each split has; without it, shards and plans of any number are outputs.
+    selection : str
+        Which records `shard_counts` is about: those in folders whose names end in it. Of others, any number may be.
     """
     is_synset: IsKnown = (lambda name: True) if synsets is None else set(synsets).__contains__
-    is_index = _index_names(paths, shard_counts)
-    is_shard = {item.FOLDER: _shard_names(name, shard_counts) for name, item in FORMATS.items()}
-    in_records: dict[str, list[IsKnown]] = {folder: [is_known] for folder, is_known in is_shard.items()}
-    for folder, is_beside in _side_file_names(shard_counts).items():
-        in_records.setdefault(folder, []).append(is_beside)
+    is_index = _index_names(paths, shard_counts, selection)
+    in_records = _records_names(paths, shard_counts, selection)
+    with_shards = _names_of_folders(paths, (item.FOLDER for item in FORMATS.values()))
+    is_shard = {folder: is_known for folder, is_known in in_records.items() if folder in with_shards}
     train = paths.class_folders(TRAIN)
+    class_folders = {paths.class_folders(split).name for split in SPLITS}
     csvs = {paths.bounding_boxes.name, paths.validation_bounding_boxes.name}
     below_dataset = {paths.annotations, paths.classes, paths.label_tables, *map(paths.class_folders, SPLITS)} - {train}
     single = {*csvs, *(path.name for path in below_dataset)}
@@ -68,14 +73,19 @@ def output_folders(
     below = {train: is_synset, paths.index_folder: is_index, **{paths.records(it): is_shard[it] for it in is_shard}}
     return [
         OutputFolder(paths.data_dir, csvs.__contains__, is_shared=True),
-        OutputFolder(paths.dataset, _dataset_names(paths).__contains__),
+        OutputFolder(paths.dataset, lambda name: name in _dataset_names(paths) or _is_of_selection(name)),
         OutputFolder(train, is_synset),
-        *(OutputFolder(paths.records(folder), _any_of(known)) for folder, known in in_records.items()),
+        *(OutputFolder(paths.records(folder), is_known) for folder, is_known in in_records.items()),
+        *(OutputFolder(folder, class_folders.__contains__) for folder in _subset_folders(paths)),
+        OutputFolder(paths.all_subset_folders, _is_subset),
+        OutputFolder(paths.all_subset_lists, lambda name: name.endswith(".txt") and _is_subset(name[:-4])),
         OutputFolder(paths.index_folder, lambda name: name in _index_folder_names(paths) or is_index(name)),
         OutputFolder(
             paths.manifests,
             lambda name: (
-                name in archive_records or name in {it.name for it in below} or _is_manifest(name, single.__contains__)
+                name in archive_records
+                or name in {it.name for it in (*below, paths.all_subset_folders)}
+                or _is_manifest(name, single.__contains__)
             ),
         ),
         *_folders_of_manifests(paths.manifests, below),
@@ -83,8 +93,8 @@ def output_folders(
         *_folders_of_manifests(paths.all_details, {paths.records(it): is_shard[it] for it in is_shard}),
         OutputFolder(paths.tables, lambda name: name == paths.build_record_copy.name or _is_table_copy(name)),
         OutputFolder(paths.timings, is_timings_name),
-        OutputFolder(paths.all_begun_records, _begun_names(paths).__contains__),
-        OutputFolder(paths.all_side_manifests, _side_manifest_names(paths).__contains__),
+        OutputFolder(paths.all_begun_records, _is_begun),
+        OutputFolder(paths.all_side_manifests, _is_side_manifest),
         OutputFolder(paths.verifications, lambda name: True),
     ]
 
@@ -93,26 +103,69 @@ def _any_of(known: Collection[IsKnown]) -> IsKnown:
     return lambda name: any(is_known(name) for is_known in known)
 
 
-def _side_file_names(shard_counts: Mapping[str, int] | None) -> dict[str, IsKnown]:
-    """Return for each folder what lies there that is made beside shards."""
+def _records_names(paths: DataSetPaths, shard_counts: Mapping[str, int] | None, selection: str) -> dict[str, IsKnown]:
+    """Return for each folder of records, or of what is made beside them, which files lie there."""
     names: dict[str, list[IsKnown]] = {}
-    for kind in (side_files for item in FORMATS.values() for side_files in item.SIDE_FILES):
-        is_name = kind.is_name if shard_counts is None else set(kind.names(shard_counts)).__contains__
-        names.setdefault(kind.folder, []).append(is_name)
+    for format_name, item in FORMATS.items():
+        for folder in _names_of_folders(paths, [item.FOLDER]):
+            counts = shard_counts if folder == item.FOLDER + selection else None
+            names.setdefault(folder, []).append(_shard_names(format_name, counts))
+        for kind in item.SIDE_FILES:
+            for folder in _names_of_folders(paths, [kind.folder]):
+                counts = shard_counts if folder == kind.folder + selection else None
+                is_name = kind.is_name if counts is None else set(kind.names(counts)).__contains__
+                names.setdefault(folder, []).append(is_name)
     return {folder: _any_of(known) for folder, known in names.items()}
 
 
-def _begun_names(paths: DataSetPaths) -> set[str]:
-    return {paths.begun_records(item.FOLDER, split).name for item in FORMATS.values() for split in SPLITS}
-
-
-def _side_manifest_names(paths: DataSetPaths) -> set[str]:
+def _names_of_folders(paths: DataSetPaths, folders: Iterable[str]) -> set[str]:
+    """Return the names of these folders, and of those that are there of a subset or a size of their own."""
+    present = os.listdir(paths.dataset) if paths.dataset.is_dir() else []
     return {
-        paths.side_manifest(kind.folder, kind.task, split).name
+        name
+        for folder in folders
+        for name in [folder, *(it for it in present if it.startswith(f"{folder}-") and _is_of_selection(it))]
+    }
+
+
+_SELECTED = re.compile(r"(?P<folder>[a-z_]+)-[A-Za-z0-9][A-Za-z0-9._-]*")
+_REPORT = "report"
+
+
+def _is_of_selection(name: str) -> bool:
+    """Tell whether a name is that of records of a subset or a size, of what is beside them, or of their report."""
+    match = _SELECTED.fullmatch(name)
+    return match is not None and PARTIAL_SUFFIX not in name and match["folder"] in (*_record_folders(), _REPORT)
+
+
+def _record_folders() -> set[str]:
+    formats = FORMATS.values()
+    return {*(item.FOLDER for item in formats), *(kind.folder for item in formats for kind in item.SIDE_FILES)}
+
+
+def _is_subset(name: str) -> bool:
+    return re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name) is not None and PARTIAL_SUFFIX not in name
+
+
+def _subset_folders(paths: DataSetPaths) -> list[Path]:
+    folder = paths.all_subset_folders
+    return [it for it in sorted(folder.iterdir()) if _is_subset(it.name)] if folder.is_dir() else []
+
+
+def _is_begun(name: str) -> bool:
+    """Tell whether a name is one of those that `DataSetPaths.begun_records` gives."""
+    folder, _, split = name.rpartition("-")
+    return split in SPLITS and (folder in _record_folders() or _is_of_selection(folder))
+
+
+def _is_side_manifest(name: str) -> bool:
+    """Tell whether a name is one of those that `DataSetPaths.side_manifest` gives."""
+    return any(
+        name.startswith(kind.folder) and name.endswith(f"-{kind.task}{end}.csv")
         for item in FORMATS.values()
         for kind in item.SIDE_FILES
-        for split in (SPLITS if kind.is_by_split else ("",))
-    }
+        for end in ([f"-{split}" for split in SPLITS] if kind.is_by_split else [""])
+    )
 
 
 def _is_table_copy(name: str) -> bool:
@@ -143,6 +196,7 @@ def _dataset_names(paths: DataSetPaths) -> set[str]:
         paths.index_folder,
         paths.verifications,
         paths.report,
+        paths.all_subset_folders,
         *(paths.class_folders(split) for split in SPLITS),
         *(paths.records(item.FOLDER) for item in FORMATS.values()),
         *(paths.records(kind.folder) for item in FORMATS.values() for kind in item.SIDE_FILES),
@@ -154,24 +208,26 @@ def _dataset_names(paths: DataSetPaths) -> set[str]:
 def _index_folder_names(paths: DataSetPaths) -> set[str]:
     own = (
         *(paths.manifests, paths.all_details, paths.timings, paths.build_record, paths.tables, paths.locks),
-        *(paths.extracted_ahead, paths.all_begun_records, paths.all_side_manifests),
+        *(paths.extracted_ahead, paths.all_begun_records, paths.all_side_manifests, paths.all_subset_lists),
     )
     of_splits = (path(split) for path in (paths.parquet_import, paths.boxes_of_records) for split in SPLITS)
     return {path.name for path in (*own, *source_links(paths), *of_splits)}
 
 
-def _index_names(paths: DataSetPaths, shard_counts: Mapping[str, int] | None) -> IsKnown:
+def _index_names(paths: DataSetPaths, shard_counts: Mapping[str, int] | None, selection: str) -> IsKnown:
     indexes = {paths.index(split, layout.INDEX_SUFFIX).name for split in SPLITS for layout in LAYOUTS.values()}
-    if shard_counts is not None:
-        plans = {paths.plan(split, num_shards).name for split, num_shards in shard_counts.items()}
-        return (indexes | plans).__contains__
-    starts = tuple(paths.plan(split, 0).name.rstrip("0") for split in SPLITS)
+    counts = {} if shard_counts is None or selection else shard_counts
+    plans = {paths.plan(split, num_shards).name for split, num_shards in counts.items()}
 
     def is_index(name: str) -> bool:
-        start = next((start for start in starts if name.startswith(start)), None)
-        return name in indexes or (start is not None and name.removeprefix(start).isdecimal())
+        plan = _PLAN.fullmatch(name)
+        is_any_plan = plan is not None and (plan["subset"] is not None or not plans)
+        return name in indexes or name in plans or is_any_plan
 
     return is_index
+
+
+_PLAN = re.compile(rf"(?:{'|'.join(SPLITS)})-plan(?P<subset>-[A-Za-z0-9][A-Za-z0-9._-]*)?-of-[0-9]{{5,}}")
 
 
 def _shard_names(format_name: str, shard_counts: Mapping[str, int] | None) -> IsKnown:

@@ -118,9 +118,27 @@ class DataSetPaths:
         """Return the folder of what is needed to go on with an archive that is made from parquet files."""
         return self.index_folder / f"{split}-parquet"
 
-    def plan(self, split: str, num_shards: int) -> Path:
-        """Return the plan of a split's shards."""
-        return self.index_folder / f"{split}-plan-of-{num_shards:05}"
+    def plan(self, split: str, num_shards: int, subset: str = "") -> Path:
+        """Return the plan of a split's shards, or of those of a subset."""
+        return self.index_folder / f"{split}-plan{subset and f'-{subset}'}-of-{num_shards:05}"
+
+    @cached_property
+    def all_subset_lists(self) -> Path:
+        """The folder of the lists of subsets that outputs were begun with."""
+        return self.index_folder / "subsets"
+
+    def subset_list(self, subset: str) -> Path:
+        """Return the list of a subset, as its outputs were begun with it."""
+        return self.all_subset_lists / f"{subset}.txt"
+
+    @cached_property
+    def all_subset_folders(self) -> Path:
+        """The folder of the class folders of subsets."""
+        return self.dataset / "subsets"
+
+    def subset_folders(self, subset: str, split: str) -> Path:
+        """Return the folder that holds a folder of images of a subset for each synset."""
+        return self.all_subset_folders / subset / _CLASS_FOLDERS[split]
 
     @cached_property
     def manifests(self) -> Path:
@@ -155,7 +173,11 @@ class DataSetPaths:
     @cached_property
     def report(self) -> Path:
         """The report on the build."""
-        return self.dataset / "report.html"
+        return self.report_on("")
+
+    def report_on(self, selection: str) -> Path:
+        """Return the report on a build of a subset or a size of its own; `selection` ends the names of its folders."""
+        return self.dataset / f"report{selection}.html"
 
     @cached_property
     def verifications(self) -> Path:

@@ -3,12 +3,16 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from luigi_ilsvrc.dataset.images import RGBImage
+from luigi_ilsvrc.dataset.images import RGBImage, as_rgb_jpeg
 from luigi_ilsvrc.dataset.jpeg import traits
+from luigi_ilsvrc.dataset.resize import Resize
 from luigi_ilsvrc.layouts.index import ImageLocation
 
 REENCODED = "reencoded"
-"""The record does not hold the bytes of the image's file."""
+"""The record does not hold the bytes of the image's file, but the same image."""
+
+RESIZED = "resized"
+"""The record holds a smaller image."""
 
 
 class RecordDetails(NamedTuple):
@@ -27,7 +31,8 @@ class RecordDetails(NamedTuple):
     encoded : int
         The size of the image in the record, in bytes.
     odd : str
-        What is unusual, separated by spaces: `REENCODED`, and of the image in the record what `jpeg.traits` returns.
+        What is unusual, separated by spaces: `REENCODED` or `RESIZED`, and of the image in the record what
+        `jpeg.traits` returns.
     """
 
     image: str
@@ -40,9 +45,18 @@ class RecordDetails(NamedTuple):
     odd: str
 
 
-def details_of(location: ImageLocation, image: RGBImage, offset: int, length: int, *, reencoded: bool) -> RecordDetails:
-    """Return the details of the record of an image that lies at `location`; see `RecordDetails`."""
-    odd = " ".join([*([REENCODED] if reencoded else []), *traits(image.encoded)])
+def change_of(image: RGBImage, original: bytes, resize: Resize | None) -> str:
+    """Return what was done to an image's file to make the image of its record: `REENCODED`, `RESIZED`, or nothing."""
+    if image.encoded is original:
+        return ""
+    # What was re-encoded and is small enough has the size of the file's image.
+    is_smaller = resize is not None and as_rgb_jpeg(original)[1:] != image[1:]
+    return RESIZED if is_smaller else REENCODED
+
+
+def details_of(location: ImageLocation, image: RGBImage, offset: int, length: int, change: str) -> RecordDetails:
+    """Return the details of the record of an image that lies at `location`; see `RecordDetails` and `change_of`."""
+    odd = " ".join([*([change] if change else []), *traits(image.encoded)])
     size = len(image.encoded)
     return RecordDetails(location.name, image.height, image.width, offset, length, location.size, size, odd)
 

@@ -9,7 +9,7 @@ import io
 import itertools
 import random
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,6 +69,14 @@ def _evenly(start: int, end: int, parts: int) -> list[int]:
     return [*(int(part * step + start) for part in range(parts)), end]
 
 
+Takes = Callable[[str, str], bool]
+
+
+def take_all(synset: str, name: str) -> bool:
+    """Tell that an image is planned, whichever it is."""
+    return True
+
+
 def write_plan(
     index: Path,
     class_names: Mapping[str, str],
@@ -76,6 +84,7 @@ def write_plan(
     num_shards: int,
     directory: Path,
     progress: Progress = no_progress,
+    takes: Takes = take_all,
 ) -> None:
     """Join index, labels and boxes, shuffle, and write the plan of each shard; see `plan_file`.
 
@@ -93,6 +102,8 @@ def write_plan(
         An existing folder.
     progress : Progress
         Counts shards.
+    takes : callable
+        Tells of an image, by synset and file name, whether it is planned.
     """
     boxes = {} if bounding_boxes is None else _read_boxes(bounding_boxes)
     # Rows as text, not a DataFrame a synset: 1000 synsets of one image take 0.2 s, not 2.1; the whole data set 2.5 s.
@@ -100,6 +111,7 @@ def write_plan(
         f"{row},{label_and_text},{boxes.get(name, '')}\n"
         for synset, label_and_text in _labels_and_texts(class_names)
         for name, row in read_rows(index, synset)
+        if takes(synset, name)
     ]
     for shard, numbers in enumerate(shard_order(len(images), num_shards)):
         lines = [f"{_HEADER}\n", *(images[number] for number in numbers)]

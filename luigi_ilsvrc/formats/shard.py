@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from luigi_ilsvrc.dataset.images import ImageError, RGBImage, as_rgb_jpeg
+from luigi_ilsvrc.dataset.resize import Resize, smaller
 from luigi_ilsvrc.errors import BuildError, list_reasons
-from luigi_ilsvrc.formats.details import RecordDetails, details_of
+from luigi_ilsvrc.formats.details import RecordDetails, change_of, details_of
 from luigi_ilsvrc.formats.plan import PlannedImage
 from luigi_ilsvrc.layouts.reader import ImageReader
 from luigi_ilsvrc.progress import Progress, no_progress
@@ -111,14 +112,23 @@ class ShardFile:
             publish.write_all(self._file.fileno(), memoryview(b"".join(chunks))[written:])
 
 
+def image_of_record(original: bytes, resize: Resize | None) -> RGBImage:
+    """Return the image that a record has, given the image's file. Raises `ImageError`."""
+    image = as_rgb_jpeg(original)
+    return image if resize is None else smaller(image, resize)
+
+
 def write_shard(
     record_format: RecordFormat,
     reader: ImageReader,
     images: Sequence[PlannedImage],
     path: Path,
     progress: Progress = no_progress,
+    resize: Resize | None = None,
 ) -> WrittenShard:
     """Write a record for each of `images`, in their order; progress counts images.
+
+    If `resize` is given, images that are larger are made smaller.
 
     Raises
     ------
@@ -131,21 +141,22 @@ def write_shard(
     OSError
         If it cannot be written.
     """
-    disk.check_free_space({path: sum(image.location.size for image in images)})
+    if resize is None:
+        disk.check_free_space({path: sum(image.location.size for image in images)})
     bad: list[str] = []
     records: list[RecordDetails] = []
     with ShardFile(path) as shard:
         contents = reader.read_all([image.location for image in images])
         for done, (image, original) in enumerate(zip(images, contents, strict=True), start=1):
             try:
-                jpeg = as_rgb_jpeg(original)
+                jpeg = image_of_record(original, resize)
             except ImageError as error:
                 bad.append(f"{reader.describe(image.location)}: {error}")
             else:
                 start = shard.entry.size
                 shard.write(record_format.frame(record_format.encode(image, jpeg)))
-                length, is_other = shard.entry.size - start, jpeg.encoded is not original
-                records.append(details_of(image.location, jpeg, start, length, reencoded=is_other))
+                change = change_of(jpeg, original, resize)
+                records.append(details_of(image.location, jpeg, start, shard.entry.size - start, change))
             progress("writing", done, len(images), "images")
         shard.write([record_format.END])
     if bad:

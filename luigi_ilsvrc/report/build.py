@@ -28,6 +28,8 @@ class ReportedBuild:
         How many shards each split has, in each format.
     has_boxes : bool
         Whether the boxes of the training images are a part of it.
+    selection : str
+        What the names of the folders of its records end in; empty for the whole data set.
     """
 
     paths: DataSetPaths
@@ -37,9 +39,10 @@ class ReportedBuild:
     formats: tuple[str, ...]
     shard_counts: Mapping[str, int]
     has_boxes: bool = True
+    selection: str = ""
 
     def shards(self, format_name: str, split: str) -> list[Path]:
         """Return the shards of a split in a format, in their order."""
         record_format: Format = FORMATS[format_name]
-        folder, count = self.paths.records(record_format.FOLDER), self.shard_counts[split]
+        folder, count = self.paths.records(record_format.FOLDER + self.selection), self.shard_counts[split]
         return [folder / record_format.shard_name(split, shard, count) for shard in range(count)]

@@ -19,7 +19,12 @@ _LONGEST_LAST_LINE = 150
 
 
 def fingerprint(
-    paths: DataSetPaths, formats: tuple[str, ...], shard_counts: Mapping[str, int], *, has_boxes: bool = True
+    paths: DataSetPaths,
+    formats: tuple[str, ...],
+    shard_counts: Mapping[str, int],
+    selection: str = "",
+    *,
+    has_boxes: bool = True,
 ) -> str:
     """Return what changes when a report has something else to show, but for its timings: a SHA-256.
 
@@ -30,6 +35,7 @@ def fingerprint(
         "page": _PAGE,
         "formats": formats,
         "shards": dict(shard_counts) if formats else None,
+        "selection": selection,
         "boxes": has_boxes,
         "tables": record.tables if record else None,
         "archives": record.archives if record else None,

@@ -11,7 +11,7 @@ import pandas as pd
 from luigi_ilsvrc.dataset.images import as_rgb_jpeg
 from luigi_ilsvrc.dataset.splits import SPLITS
 from luigi_ilsvrc.errors import BuildError
-from luigi_ilsvrc.formats.details import RecordDetails, details_of
+from luigi_ilsvrc.formats.details import RecordDetails, change_of, details_of
 from luigi_ilsvrc.layouts.index import FIELDS, ImageLocation, index_file
 from luigi_ilsvrc.layouts.reader import ImageReader
 from luigi_ilsvrc.report.build import ReportedBuild
@@ -131,8 +131,7 @@ def _sample(build: ReportedBuild, indexes: Mapping[str, pd.DataFrame]) -> Images
                 except BuildError as error:
                     problems.append(str(error))
                     continue
-                is_reencoded = image.encoded is not original
-                rows.append((*details_of(place, image, 0, 0, reencoded=is_reencoded), split))
+                rows.append((*details_of(place, image, 0, 0, change_of(image, original, None)), split))
     table = pd.DataFrame(rows, columns=[*RecordDetails._fields, "split"]).drop(columns=["offset", "length"])
     return Images(table.assign(odd=table["odd"].astype("category")), True, problems)
 

@@ -88,6 +88,9 @@ class BuildAll(WholeBuild, BuildWrapperTask):
             self.follow_source()
             self.tables.validation_labels()
             self.tables.class_names()
+            self.check_subset()
+            if self.formats:
+                self.library_of_records()
         self._is_checked = True
 
     def result(self) -> str:
@@ -96,14 +99,14 @@ class BuildAll(WholeBuild, BuildWrapperTask):
         shards = [f"{_by_split(self.shard_counts)} {name} shards" for name in self.formats]
         boxes = [f"{count_boxes(self.paths.bounding_boxes):,} bounding boxes"] if self.bounding_boxes else []
         counts = [f"{_by_split(images)} images", *boxes, *shards]
-        return f"{self.data_dir} is complete: {', '.join(counts)}; see {self.paths.report}"
+        return f"{self.data_dir} is complete: {', '.join(counts)}; see {self.page}"
 
     def run(self) -> None:
         """Link to the report, write the build's record if it is gone, and remove what processes left unfinished."""
         self.begin_build()
         # Without a worker there is no scheduler to tell.
         if self.set_tracking_url:
-            self.set_tracking_url(self.paths.report.as_uri())
+            self.set_tracking_url(self.page.as_uri())
         self.end_on_this_host()
 
     def end_on_this_host(self) -> None:

@@ -99,10 +99,11 @@ class AbsolutePathParameter(CheckedParameter, luigi.PathParameter):
         """Return the absolute path."""
         if not isinstance(x, (str, Path)) or not str(x) or "\0" in str(x):
             raise self.invalid(f"{x!r} is not a path")
-        return Path(_absolute(str(x)))
+        return Path(absolute(str(x)))
 
 
-def _absolute(path: str) -> str:
+def absolute(path: str) -> str:
+    """Return a path without ``..`` or ``~``, so that it means the same to every worker."""
     return _normal(path) if path.startswith("/") else os.path.abspath(os.path.expanduser(path))
 
 
@@ -307,7 +308,7 @@ class FileParameter(CheckedParameter, luigi.Parameter[str]):
             return path
         if not isinstance(x, (str, Path)) or not path or "\0" in path or "://" in path:
             raise self.invalid(f"{path!r} is not a path; give the path of a file, or {' or '.join(self._words)}")
-        return _absolute(path)
+        return absolute(path)
 
 
 class SourceParameter(CheckedParameter, luigi.Parameter[str]):
@@ -325,14 +326,14 @@ class SourceParameter(CheckedParameter, luigi.Parameter[str]):
         if "://" not in source:
             if not isinstance(x, (str, Path)) or not source or "\0" in source:
                 raise self.invalid(f"{source!r} is not a URL or the path of a folder")
-            return _absolute(source)
+            return absolute(source)
         try:
             url = urlsplit(source)
             _ = url.port
         except ValueError as error:
             raise self.invalid(f"not a valid URL: {error}") from error
         if url.scheme == "file":
-            return _absolute(url2pathname(url.path))
+            return absolute(url2pathname(url.path))
         if url.username is not None:
             raise self.invalid(
                 "the URL holds a user name, and parameters are shown to everybody: take it out, and set "

@@ -3,6 +3,8 @@
 import logging
 from pathlib import Path
 
+from luigi_ilsvrc.dataset.splits import SPLITS
+from luigi_ilsvrc.dataset.subsets import ALL
 from luigi_ilsvrc.errors import BuildError
 from luigi_ilsvrc.progress import Progress
 from luigi_ilsvrc.report.fingerprint import fingerprint, is_current, seal
@@ -16,12 +18,18 @@ from luigi_ilsvrc.tasks.luigi_support.targets import AtomicTarget
 from luigi_ilsvrc.tasks.outputs import OutputTask
 from luigi_ilsvrc.tasks.shards import NO_IMAGES, FormatsTask
 from luigi_ilsvrc.tasks.side_files import all_side_files
+from luigi_ilsvrc.tasks.subset_images import SubsetImages
 
 logger = logging.getLogger("luigi-interface")
 
 
 class WholeBuild(FormatsTask):
     """A task that needs all that a build makes."""
+
+    @property
+    def page(self) -> Path:
+        """The report on the build."""
+        return self.paths.report_on(self.selection)
 
     def outputs_of_build(self) -> list[ILSVRCTask]:
         """Return the tasks that make what users read; each requires what it is made from.
@@ -43,8 +51,15 @@ class WholeBuild(FormatsTask):
 
     def readers_of_images(self) -> list[ILSVRCTask]:
         """Return the tasks that need the images themselves."""
-        class_folders: list[type[ILSVRCTask]] = [] if self.images == NO_IMAGES else [TrainImages, SortValidation]
-        return [*map(self.clone, class_folders), *self.all_shards()]
+        return [*self.class_folders(), *self.all_shards()]
+
+    def class_folders(self) -> list[ILSVRCTask]:
+        """Return the tasks that make class folders: of all images, or of those of the subset."""
+        if self.images == NO_IMAGES:
+            return []
+        if self.subset != ALL:
+            return [self.clone(SubsetImages, split=split) for split in SPLITS]
+        return [self.clone(TrainImages), self.clone(SortValidation)]
 
 
 class BuildReport(WholeBuild, OutputTask, BuildTask):
@@ -56,17 +71,17 @@ class BuildReport(WholeBuild, OutputTask, BuildTask):
 
     def output(self) -> AtomicTarget:
         """Return ``report.html``."""
-        return AtomicTarget(self.paths.report)
+        return AtomicTarget(self.page)
 
     def complete(self) -> bool:
         """Tell whether the page is there, whole, and about what the build is now; see `report.fingerprint`.
 
         Raises a `BuildRecordError` if the build's record is damaged.
         """
-        return is_current(self.paths.report, self._fingerprint())
+        return is_current(self.page, self._fingerprint())
 
     def _fingerprint(self) -> str:
-        return fingerprint(self.paths, self.formats, self.shard_counts, has_boxes=self.bounding_boxes)
+        return fingerprint(self.paths, self.formats, self.shard_counts, self.selection, has_boxes=self.bounding_boxes)
 
     def make_output(self, progress: Progress) -> None:
         """Make the page, in place of an older one."""
@@ -89,13 +104,14 @@ class BuildReport(WholeBuild, OutputTask, BuildTask):
             self.formats,
             self.shard_counts,
             self.bounding_boxes,
+            self.selection,
         )
-        replace_file(self.paths.report, seal(make_page(build, record.source, progress), made_from))
+        replace_file(self.page, seal(make_page(build, record.source, progress), made_from))
 
     def renew(self, progress: Progress) -> None:
         """Make the page again if there is one; if that fails, only say so."""
         try:
-            if self.paths.report.exists() and not self.complete():
+            if self.page.exists() and not self.complete():
                 self.make_output(progress)
         except (BuildError, OSError) as error:
-            logger.warning("%s is not up to date, BuildAll makes it again: %s", self.paths.report, error)
+            logger.warning("%s is not up to date, BuildAll makes it again: %s", self.page, error)

@@ -1,7 +1,7 @@
 """The plan of a split; and for each format the task of one shard and the task of all shards."""
 
 import types
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar, cast
@@ -16,17 +16,18 @@ from luigi_ilsvrc.formats.details import serialize_records
 from luigi_ilsvrc.formats.plan import plan_file, read_plan, write_plan
 from luigi_ilsvrc.formats.shard import write_shard
 from luigi_ilsvrc.formats.table import FORMATS, Format
+from luigi_ilsvrc.layouts.index import read_whole_index
 from luigi_ilsvrc.layouts.reader import ImageReader
 from luigi_ilsvrc.progress import Progress
 from luigi_ilsvrc.storage.kept import keep, kept
 from luigi_ilsvrc.storage.manifest import Files
 from luigi_ilsvrc.tasks.base import BuildWrapperTask, ILSVRCTask
-from luigi_ilsvrc.tasks.bounding_boxes import BoxesTask
 from luigi_ilsvrc.tasks.indexing import INDEX_TASKS, archive_if_needed
 from luigi_ilsvrc.tasks.luigi_support import resources
 from luigi_ilsvrc.tasks.luigi_support.targets import AtomicFolderTarget, AtomicTarget
 from luigi_ilsvrc.tasks.outputs import DataSetTask, OutputTask
 from luigi_ilsvrc.tasks.parameters import (
+    RECORDED,
     ChoiceParameter,
     FormatsParameter,
     IntegerParameter,
@@ -35,11 +36,12 @@ from luigi_ilsvrc.tasks.parameters import (
     setting,
     split_parameter,
 )
+from luigi_ilsvrc.tasks.selection import BeginSubset, RecordsTask, SubsetTask
 
 AUTO, NO_IMAGES = "auto", "none"
 
 
-class SplitTask(BoxesTask, OutputTask):
+class SplitTask(SubsetTask, OutputTask):
     """A task for one split and one number of shards."""
 
     split = split_parameter()
@@ -68,7 +70,7 @@ class SplitTask(BoxesTask, OutputTask):
         return super().complete()
 
 
-class PlanShards(SplitTask, DataSetTask):
+class PlanShards(BeginSubset, SplitTask, DataSetTask):
     """Decides which image goes into which shard, and what is said of it."""
 
     priority = 60
@@ -80,11 +82,17 @@ class PlanShards(SplitTask, DataSetTask):
 
     def output(self) -> AtomicFolderTarget:
         """Return the folder of one plan a shard; see `formats.plan.write_plan`."""
-        return AtomicFolderTarget(self.paths.plan(self.split, self.num_shards))
+        return AtomicFolderTarget(self.paths.plan(self.split, self.num_shards, self.name_of_subset))
+
+    def complete(self) -> bool:
+        """Tell whether the plan is there. Raises an error if the list of the subset is another than it was made of."""
+        if self.source != RECORDED:
+            self.check_subset()
+        return super().complete()
 
     def facts(self) -> dict[str, str]:
-        """Return the digest of the table of class names."""
-        return self.table_digests(SYNSET_ENGLISH_KEY)
+        """Return the digests of the table of class names, and of the list of the subset."""
+        return {**self.table_digests(SYNSET_ENGLISH_KEY), **self.subset_digest()}
 
     def reads(self) -> list[tuple[DataSetTask, tuple[str, ...]]]:
         """Return index and boxes."""
@@ -94,11 +102,16 @@ class PlanShards(SplitTask, DataSetTask):
     def make(self, path: Path, progress: Progress) -> None:
         """Join index, labels and boxes, and shuffle."""
         self.compare_boxes(begin_boxes(self.paths, self.split, self.has_boxes))
+        self.begin_subset()
         index, *csvs = (Path(target.path) for target in self.input())
-        write_plan(index, self.tables.class_names(), next(iter(csvs), None), self.num_shards, path, progress)
+        synsets = self.tables.synsets()
+        if self.chosen is not None and self.chosen.images and self.split == TRAIN:
+            self.chosen.check_images([image.name for image in read_whole_index(index, synsets)])
+        csv = next(iter(csvs), None)
+        write_plan(index, self.tables.class_names(), csv, self.num_shards, path, progress, self.takes(self.split))
 
 
-class ShardTask(SplitTask, DataSetTask):
+class ShardTask(RecordsTask, SplitTask, DataSetTask):
     """Writes one shard in one format, reading its images from the archive."""
 
     format_name: ClassVar[str]
@@ -128,36 +141,51 @@ class ShardTask(SplitTask, DataSetTask):
         """Return the shard's file."""
         record_format = self.record_format()
         name = record_format.shard_name(self.split, self.shard, self.num_shards)
-        return AtomicTarget(self.paths.records(record_format.FOLDER) / name)
+        return AtomicTarget(self.paths.records(record_format.FOLDER + self.selection) / name)
 
-    def begun_with(self) -> str:
-        """Return what has to be the same for all shards of the split, as lines ``name=value``."""
-        return "" if self.record_format().COUNT_IN_NAME else f"shards={self.num_shards}\n"
+    def begun_with(self) -> dict[str, str]:
+        """Return what has to be the same for all shards of the split, by name."""
+        count = {} if self.record_format().COUNT_IN_NAME else {"shards": str(self.num_shards)}
+        return {**count, **self.size_of_records()}
 
-    def compare_with_begun(self, begun: str | None) -> None:
+    def compare_with_begun(self, given: Mapping[str, str], begun: str | None) -> None:
         """Raise `ParameterError` if the shards of the split were begun otherwise; None if that is not known."""
-        if begun in (None, self.begun_with()):
+        known = dict(line.split("=", 1) for line in (begun or "").splitlines() if "=" in line)
+        other = {name: known[name] for name, value in given.items() if known.get(name, value) != value}
+        if not other:
             return
         folder = Path(self.output().path).parent
-        given, other = (" ".join(text.split("\n")).strip() or "nothing" for text in (self.begun_with(), begun or ""))
+        now, then = (", ".join(f"{name} {values[name]}" for name in other) for values in (given, known))
         raise ParameterError(
-            f"{folder}: its {self.split} shards were begun with {other}, and this run has {given}: nothing is mixed. "
-            f"Give what they were begun with, or another --data-dir; or delete these shards and {self._begun}"
+            f"{folder}: its {self.split} shards were begun with {then}, and this run has {now}: nothing is mixed. "
+            f"Use what they were begun with, or another --data-dir; or delete these shards and {self._begun}"
         )
+
+    def _begin_records(self) -> None:
+        """Write down what the shards of the split are begun with, or compare it if that was done."""
+        given = {**self.begun_with(), **self.library_of_records()}
+        if given:
+            lines = "".join(f"{name}={value}\n" for name, value in given.items())
+            self.compare_with_begun(given, keep(self._begun, lines))
 
     @property
     def _begun(self) -> Path:
         return self.paths.begun_records(Path(self.output().path).parent.name, self.split)
 
+    def has_same_library(self) -> bool:
+        """Tell whether images are made smaller here as they were for these shards, to the last byte."""
+        lines = [f"{name}={value}" for name, value in self.library_of_records().items()]
+        return set(lines) <= set((kept(self._begun) or "").splitlines())
+
     def complete(self) -> bool:
         """Tell whether the shard is there. Raises `ParameterError` if the shards of the split were begun otherwise."""
-        if self.begun_with():
-            self.compare_with_begun(kept(self._begun))
+        if given := self.begun_with():
+            self.compare_with_begun(given, kept(self._begun))
         return super().complete()
 
     def facts(self) -> dict[str, str]:
-        """Return the digest of the archive."""
-        return self.clone(INDEX_TASKS[self.split]).archive_digest()
+        """Return the digest of the archive; of smaller images, how they were made."""
+        return {**self.clone(INDEX_TASKS[self.split]).archive_digest(), **self.size_of_records()}
 
     def reads(self) -> list[tuple[DataSetTask, tuple[str, ...]]]:
         """Return the shard's plan."""
@@ -165,16 +193,16 @@ class ShardTask(SplitTask, DataSetTask):
 
     def make(self, path: Path, progress: Progress) -> Files:
         """Write a record for each planned image."""
-        if self.begun_with():
-            self.compare_with_begun(keep(self._begun, self.begun_with()))
-        plan = read_plan(self.paths.plan(self.split, self.num_shards), self.shard)
+        self._begin_records()
+        plan = read_plan(Path(self.clone(PlanShards).output().path), self.shard)
         with ImageReader(self.paths.dataset, self.paths.class_folders(self.split)) as reader:
-            entry, records = write_shard(self.record_format(), reader, plan, path, progress)
+            entry, records = write_shard(self.record_format(), reader, plan, path, progress, self.resizing)
         self.write_details(serialize_records(records))
         for side_files in self.record_format().SIDE_FILES:
             # What was made beside an older shard may not be that of this one.
             split = self.split if side_files.is_by_split else ""
-            self.paths.side_manifest(side_files.folder, side_files.task, split).unlink(missing_ok=True)
+            folder = side_files.folder + self.selection
+            self.paths.side_manifest(folder, side_files.task, split).unlink(missing_ok=True)
         return {"": entry}
 
 
@@ -200,7 +228,7 @@ class ShardCounts(ILSVRCTask):
         return {TRAIN: self.train_shards, VALIDATION: self.validation_shards}
 
 
-class FormatsTask(ShardCounts, BoxesTask):
+class FormatsTask(ShardCounts, RecordsTask):
     """A task that is about the whole build."""
 
     images = ChoiceParameter(
@@ -240,7 +268,7 @@ class FormatsTask(ShardCounts, BoxesTask):
         return [self.clone(all_shards_of(name)) for name in self.formats]
 
 
-class AllShards(ShardCounts, BoxesTask, BuildWrapperTask):
+class AllShards(ShardCounts, RecordsTask, BuildWrapperTask):
     """All shards of both splits in one format."""
 
     shard_task: ClassVar[type[ShardTask]]

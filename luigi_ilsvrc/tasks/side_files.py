@@ -26,16 +26,16 @@ from luigi_ilsvrc.storage.manifest import (
 )
 from luigi_ilsvrc.storage.publish import replace_file
 from luigi_ilsvrc.tasks.base import BuildTask
-from luigi_ilsvrc.tasks.bounding_boxes import BoxesTask
 from luigi_ilsvrc.tasks.luigi_support.targets import AtomicTarget
 from luigi_ilsvrc.tasks.luigi_support.task_progress import TaskProgress
 from luigi_ilsvrc.tasks.parameters import IntegerParameter, split_parameter
+from luigi_ilsvrc.tasks.selection import RecordsTask
 from luigi_ilsvrc.tasks.shards import FormatsTask, PlanShards, ShardCounts, ShardTask, all_shards_of, subclass
 
 _WORK = "describing"
 
 
-class SideFilesTask(BoxesTask, BuildTask):
+class SideFilesTask(RecordsTask, BuildTask):
     """Makes files of one kind beside the shards of a format, when these are there."""
 
     format_name: ClassVar[str]
@@ -64,12 +64,12 @@ class SideFilesTask(BoxesTask, BuildTask):
     @property
     def folder(self) -> Path:
         """The folder of the files."""
-        return self.paths.records(self.side_files.folder)
+        return self.paths.records(self.side_files.folder + self.selection)
 
     def manifest_path(self) -> Path:
         """Return where it is written down what the files hold and were made from."""
         split = next(iter(self.counts)) if self.side_files.is_by_split else ""
-        return self.paths.side_manifest(self.side_files.folder, self.side_files.task, split)
+        return self.paths.side_manifest(self.folder.name, self.side_files.task, split)
 
     def output(self) -> list[AtomicTarget]:
         """Return the files."""
@@ -83,12 +83,14 @@ class SideFilesTask(BoxesTask, BuildTask):
                 manifest.inputs == self._made_from()
                 and set(manifest.files) == set(self.side_files.names(self.counts))
                 and all(os.path.getsize(self.folder / name) == entry.size for name, entry in manifest.files.items())
-                and set(os.listdir(self.paths.records(FORMATS[self.format_name].FOLDER))).issuperset(
-                    self._shard_names()
-                )
+                and set(os.listdir(self._records)).issuperset(self._shard_names())
             )
         except (ManifestError, OSError):
             return False
+
+    @property
+    def _records(self) -> Path:
+        return self.paths.records(FORMATS[self.format_name].FOLDER + self.selection)
 
     def _shard_names(self) -> list[str]:
         shard_name = FORMATS[self.format_name].shard_name
@@ -143,7 +145,7 @@ def _written(shard: ShardTask) -> WrittenShard:
         records = parse_records(read_details(details))
     except (ValueError, TypeError) as error:
         raise damaged(details, error) from error
-    plan = shard.paths.plan(shard.split, shard.num_shards)
+    plan = Path(shard.clone(PlanShards).output().path)
     size = os.path.getsize(shard.output().path)
     return WrittenShard(Path(shard.output().path).name, size, records, lambda: read_plan(plan, shard.shard))
 

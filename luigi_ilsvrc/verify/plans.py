@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from luigi_ilsvrc.formats.plan import PlannedImage, plan_file, read_plan, shard_order
+from luigi_ilsvrc.formats.plan import PlannedImage, Takes, plan_file, read_plan, shard_order, take_all
 from luigi_ilsvrc.layouts.index import ImageLocation, read_index
 from luigi_ilsvrc.storage.manifest import Entry
 from luigi_ilsvrc.verify.shards import ExpectedRecord
@@ -14,9 +14,21 @@ EntryOf = Callable[[ImageLocation], Entry | None]
 """Returns size and CRC-32 of an image, if they are known."""
 
 
-def write_entries(index: Path, synsets: Iterable[str], num_shards: int, entry_of: EntryOf, directory: Path) -> None:
+def write_entries(
+    index: Path,
+    synsets: Iterable[str],
+    num_shards: int,
+    entry_of: EntryOf,
+    directory: Path,
+    takes: Takes = take_all,
+) -> None:
     """Write what is known of the image of each record, beside the plan of its shard; see `read_expected`."""
-    entries = [_serialize(entry_of(location)) for synset in synsets for location in read_index(index, synset)]
+    entries = [
+        _serialize(entry_of(location))
+        for synset in synsets
+        for location in read_index(index, synset)
+        if takes(synset, location.name)
+    ]
     for shard, numbers in enumerate(shard_order(len(entries), num_shards)):
         (directory / _entries_file(shard)).write_text("".join(f"{entries[number]}\n" for number in numbers))
 

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from luigi_ilsvrc.dataset.images import ImageError, RGBImage, as_rgb_jpeg, check_decodes
+from luigi_ilsvrc.dataset.resize import Resize, size_within
 from luigi_ilsvrc.errors import BuildError
 from luigi_ilsvrc.findings import Kind, Report
-from luigi_ilsvrc.formats.details import RecordDetails, details_of
+from luigi_ilsvrc.formats.details import REENCODED, RESIZED, RecordDetails, change_of, details_of
 from luigi_ilsvrc.formats.plan import PlannedImage
-from luigi_ilsvrc.formats.shard import ShardError
+from luigi_ilsvrc.formats.shard import ShardError, image_of_record
 from luigi_ilsvrc.formats.table import Format
 from luigi_ilsvrc.layouts.index import ImageLocation
 from luigi_ilsvrc.progress import Progress, no_progress
@@ -48,10 +49,35 @@ class FoundShard:
 
 
 class _Checked(NamedTuple):
-    """Whether every byte of an image was compared, and whether it was re-encoded."""
+    """Whether every byte of an image was compared, and what was done to it, as `details.change_of` tells."""
 
     is_exact: bool
-    is_reencoded: bool
+    change: str
+
+
+class Smaller(NamedTuple):
+    """How images were made smaller for the records.
+
+    Attributes
+    ----------
+    resize : Resize or None
+        How large they may be; None for as they are.
+    is_same_library : bool
+        Whether the libraries that did so have the versions that are here, so that the bytes are the same.
+    """
+
+    resize: Resize | None
+    is_same_library: bool
+
+    def leaves(self, encoded: bytes) -> bool:
+        """Tell whether an image is small enough as it is. Raises `ImageError`."""
+        if self.resize is None:
+            return True
+        _, height, width = as_rgb_jpeg(encoded)
+        return size_within(height, width, self.resize) == (height, width)
+
+
+AS_IT_IS = Smaller(None, is_same_library=True)
 
 
 def verify_shard(
@@ -61,6 +87,7 @@ def verify_shard(
     read_image: ReadImage,
     report: Report,
     progress: Progress = no_progress,
+    smaller: Smaller = AS_IT_IS,
 ) -> FoundShard | None:
     """Compare each record of a shard, byte for byte, with what plan and image give; progress counts records.
 
@@ -81,6 +108,8 @@ def verify_shard(
         Gets findings and counts.
     progress : Progress, optional
         Counts records.
+    smaller : Smaller, optional
+        How images were made smaller.
 
     Returns
     -------
@@ -95,12 +124,12 @@ def verify_shard(
         report.bytes += shard.stat().st_size
         for number, record in enumerate(record_format.read_records(shard), start=1):
             if expected is not None:
-                checked, image, jpeg = _check_record(record_format, record, number - 1, expected, read_image)
+                checked, image, jpeg = _check_record(record_format, record, number - 1, expected, read_image, smaller)
                 is_exact &= checked.is_exact
                 start = entry.size
                 entry = add_to_entry(entry, record_format.frame([record]))
                 length = entry.size - start
-                records.append(details_of(image.location, jpeg, start, length, reencoded=checked.is_reencoded))
+                records.append(details_of(image.location, jpeg, start, length, checked.change))
             progress("verifying", number, None if expected is None else len(expected), "records")
         if expected is not None and number < len(expected):
             raise ShardError(f"it ends after {number} of {len(expected)} records")
@@ -117,7 +146,12 @@ def verify_shard(
 
 
 def _check_record(
-    record_format: Format, record: bytes, number: int, expected: Sequence[ExpectedRecord], read_image: ReadImage
+    record_format: Format,
+    record: bytes,
+    number: int,
+    expected: Sequence[ExpectedRecord],
+    read_image: ReadImage,
+    smaller: Smaller,
 ) -> tuple[_Checked, PlannedImage, RGBImage]:
     """Raise ShardError if a record is not what is expected; return how it was compared, and what it holds."""
     if number >= len(expected):
@@ -125,7 +159,7 @@ def _check_record(
     image = expected[number].image
     try:
         encoded = record_format.image_in(record)
-        checked = _check_image(encoded, image.location, expected[number].entry, read_image)
+        checked = _check_image(encoded, image.location, expected[number].entry, read_image, smaller)
         jpeg = as_rgb_jpeg(encoded)
         if record != b"".join(record_format.encode(image, jpeg)):
             raise ShardError("name, label, words or boxes are not those of the plan")
@@ -134,28 +168,38 @@ def _check_record(
     return checked, image, jpeg
 
 
-def _check_image(encoded: bytes, location: ImageLocation, entry: Entry | None, read_image: ReadImage) -> _Checked:
-    """Raise ShardError if the image in a record is not that of the source, or not its re-encoding.
+def _check_image(
+    encoded: bytes, location: ImageLocation, entry: Entry | None, read_image: ReadImage, smaller: Smaller
+) -> _Checked:
+    """Raise ShardError if the image in a record is not that of the source, or not what is made of that.
 
     The bytes of a re-encoded image depend on the version of Pillow: its size in pixels is compared, and it is decoded.
-    If nothing is left to compare an image with, it is decoded too.
+    So do those of a smaller image, unless the same versions of the libraries are here. If nothing is left to compare an
+    image with, it is decoded too.
     """
-    if entry is not None and entry_of(encoded) == entry:
-        return _Checked(is_exact=True, is_reencoded=False)
+    if entry is not None and entry_of(encoded) == entry and smaller.leaves(encoded):
+        return _Checked(is_exact=True, change="")
     try:
         original = read_image(location)
-        expected = as_rgb_jpeg(original)
+        expected = image_of_record(original, smaller.resize)
     except BuildError:
         check_decodes(encoded)
+        if not smaller.leaves(encoded):
+            raise ShardError(f"its image is larger than {smaller.resize}") from None
         if entry is not None and len(encoded) == entry.size:
             raise ShardError(f"its image is not {location.name} of the source (CRC-32)") from None
-        return _Checked(is_exact=False, is_reencoded=len(encoded) != location.size)
-    if expected.encoded is original:
+        changed = REENCODED if smaller.resize is None else RESIZED
+        return _Checked(is_exact=False, change="" if len(encoded) == location.size else changed)
+    change = change_of(expected, original, smaller.resize)
+    if not change:
         if entry is not None or encoded != original:
             raise ShardError(f"its image is not {location.name} of the source")
-        return _Checked(is_exact=True, is_reencoded=False)
+        return _Checked(is_exact=True, change=change)
+    is_exact = change == RESIZED and smaller.is_same_library
+    if is_exact and encoded != expected.encoded:
+        raise ShardError(f"its image is not {location.name} of the source, made smaller")
     check_decodes(encoded)
     stored = as_rgb_jpeg(encoded)
     if (stored.height, stored.width) != (expected.height, expected.width):
-        raise ShardError(f"its image is not {location.name} of the source, re-encoded")
-    return _Checked(is_exact=False, is_reencoded=True)
+        raise ShardError(f"its image is not {location.name} of the source, {change}")
+    return _Checked(is_exact=is_exact, change=change)

@@ -11,6 +11,7 @@ import luigi
 from luigi_ilsvrc import cleanup
 from luigi_ilsvrc.dataset.images import load_pillow
 from luigi_ilsvrc.dataset.splits import SPLITS
+from luigi_ilsvrc.dataset.subsets import ALL
 from luigi_ilsvrc.errors import BuildError
 from luigi_ilsvrc.findings import Finding
 from luigi_ilsvrc.progress import Progress
@@ -33,6 +34,7 @@ from luigi_ilsvrc.tasks.verification.records import (
     boxes_parts,
 )
 from luigi_ilsvrc.tasks.verification.side_files import side_files_parts
+from luigi_ilsvrc.tasks.verification.subset_images import VerifySubsetImages
 from luigi_ilsvrc.units import format_size
 
 _MAX_SHOWN = 1000
@@ -81,12 +83,19 @@ class VerifyBuild(FormatsTask, VerificationTask):
     def _image_parts(self) -> list[VerifyPart]:
         if self.images == NO_IMAGES:
             return []
+        if self.subset != ALL:
+            return [self.clone(VerifySubsetImages, split=split) for split in SPLITS]
         synsets = (self.clone(VerifySynset, synset=synset) for synset in self.tables.synsets())
         return [self.clone(VerifyValidation), *synsets]
 
     def output(self) -> AtomicTarget:
         """Return what was verified: counts of files, bytes and records."""
-        return AtomicTarget(self.paths.verification(self.verification_name))
+        return AtomicTarget(self.paths.verification(self._result_name))
+
+    @property
+    def _result_name(self) -> str:
+        # Its parts need not know the selection, and so have no part in it.
+        return f"{self.verification_name}{self.selection}"
 
     def make(self, path: Path, progress: Progress) -> None:
         """Put the parts together.
@@ -98,7 +107,7 @@ class VerifyBuild(FormatsTask, VerificationTask):
         """
         parts = [json.loads(Path(part.path).read_text()) for part in self.input()]
         findings = [Finding.from_json(finding) for part in parts for finding in part["findings"]]
-        findings_file = self.paths.findings(self.verification_name)
+        findings_file = self.paths.findings(self._result_name)
         if findings:
             replace_file(findings_file, "".join(f"{finding}\n" for finding in findings).encode())
             advice = self._repair(findings) if self.repair else "run it with --repair true, then BuildAll, to fix this"
@@ -108,6 +117,9 @@ class VerifyBuild(FormatsTask, VerificationTask):
         path.write_text(json.dumps({**self._scope(), **counts}, indent=2) + "\n")
         findings_file.unlink(missing_ok=True)
         self._remove_parts()
+
+    def _scope_of_records(self) -> dict[str, Any]:
+        return {"selection": self.selection, **self.subset_digest(), **self.size_of_records()}
 
     def _repair(self, findings: Sequence[Finding]) -> str:
         done = repair(findings, self.paths)
@@ -120,6 +132,7 @@ class VerifyBuild(FormatsTask, VerificationTask):
             "part": self.part,
             "images": self.images,
             "formats": list(self.formats),
+            **self._scope_of_records(),
             **({"shards": self.shard_counts} if self.formats else {}),
         }
 

@@ -27,7 +27,7 @@ class VerifyBuildRecord(FormatsTask, VerifyPart):
     def verify(self, progress: Progress) -> Iterator[Verified]:
         """Read the record, and list the folders of the build."""
         report = Report(findings=list(self._record_findings()))
-        for folder in output_folders(self.paths, self.tables.synsets(), self.shard_counts):
+        for folder in output_folders(self.paths, self.tables.synsets(), self.shard_counts, self.selection):
             report.findings += find_extra(folder)
         for path in cleanup.abandoned_outputs(self.paths, self.leftover_seconds):
             report.add(Kind.LEFTOVER, path, "a process died while it made this")

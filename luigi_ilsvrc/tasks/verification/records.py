@@ -39,11 +39,12 @@ from luigi_ilsvrc.tasks.extraction import AnnotationTask, ExtractBoundingBoxes
 from luigi_ilsvrc.tasks.indexing import INDEX_TASKS
 from luigi_ilsvrc.tasks.outputs import DataSetTask
 from luigi_ilsvrc.tasks.parameters import ChoiceParameter, IntegerParameter, split_parameter
+from luigi_ilsvrc.tasks.selection import RecordsTask
 from luigi_ilsvrc.tasks.shards import PlanShards, ShardTask, SplitTask, all_shards_of
 from luigi_ilsvrc.tasks.verification.images import SUSPECT, VerifyArchive, image_entries, is_suspect, reference_index
 from luigi_ilsvrc.tasks.verification.parts import FOREIGN, Verified, VerifyPart
 from luigi_ilsvrc.verify.plans import read_expected, same_plan, write_entries
-from luigi_ilsvrc.verify.shards import verify_shard
+from luigi_ilsvrc.verify.shards import Smaller, verify_shard
 
 
 class VerifyIndex(VerifyPart):
@@ -192,7 +193,7 @@ class VerifyPlan(SplitTask, VerifyPart):
     @property
     def name(self) -> str:
         """The plan's name."""
-        return f"plan-{self.split}"
+        return f"plan-{self.split}{self.name_of_subset and f'-{self.name_of_subset}'}"
 
     def requires(self) -> list[luigi.Task]:
         """Require that index and boxes were verified."""
@@ -235,11 +236,13 @@ class VerifyPlan(SplitTask, VerifyPart):
             return image_entries(self, self.split, synset)
 
         with new_folder(reference_plan(self, self.clone(PlanShards))) as folder:
-            write_plan(index, self.tables.class_names(), csv, self.num_shards, folder, progress)
+            takes = self.takes(self.split)
+            write_plan(index, self.tables.class_names(), csv, self.num_shards, folder, progress, takes)
             write_entries(
                 *(index, self.tables.class_names(), self.num_shards),
                 lambda location: entries(location.synset).get(location.name),
                 folder,
+                takes,
             )
 
     def _expected(self, task: PlanShards) -> Files:
@@ -263,7 +266,7 @@ def reference_plan(part: VerifyPart, task: PlanShards) -> Path:
     return computed if computed.exists() else part.run_folder / "plan" / task.split
 
 
-class VerifyShard(SplitTask, VerifyPart):
+class VerifyShard(RecordsTask, SplitTask, VerifyPart):
     """Verifies one shard."""
 
     format = ChoiceParameter(choices=FORMATS, description="the format that it is written in")
@@ -281,16 +284,17 @@ class VerifyShard(SplitTask, VerifyPart):
     @property
     def name(self) -> str:
         """The format and the shard's name."""
-        return f"{self.format}-{Path(self._task.output().path).name}"
+        return f"{self.format}{self.selection}-{Path(self._task.output().path).name}"
 
     def verify(self, progress: Progress) -> Iterator[Verified]:
         """Read the records."""
         task, report = self._task, Report()
         shard = Path(task.output().path)
         plan = reference_plan(self, self.clone(PlanShards))
+        smaller = Smaller(self.resizing, is_same_library=task.has_same_library())
         expected = read_expected(plan, self.shard) if plan.exists() else None
         with ImageReader(self.paths.dataset, self.paths.class_folders(self.split)) as reader:
-            found = verify_shard(task.record_format(), shard, expected, reader.read, report, progress)
+            found = verify_shard(task.record_format(), shard, expected, reader.read, report, progress, smaller)
         if not report.findings and is_suspect(self, self.split):
             report.add(Kind.DAMAGED, shard, SUSPECT)
         if report.findings and self._has_changed_source(task):

@@ -12,13 +12,14 @@ from luigi_ilsvrc.formats.table import FORMATS
 from luigi_ilsvrc.progress import Progress
 from luigi_ilsvrc.storage.manifest import Files, ManifestError, entry_of, entry_of_file, read_manifest
 from luigi_ilsvrc.tasks.parameters import ChoiceParameter
+from luigi_ilsvrc.tasks.selection import RecordsTask
 from luigi_ilsvrc.tasks.shards import FormatsTask, ShardCounts
 from luigi_ilsvrc.tasks.side_files import SideFilesTask, side_files_tasks
 from luigi_ilsvrc.tasks.verification.parts import Verified, VerifyPart, command_line
 from luigi_ilsvrc.tasks.verification.records import VerifyShard
 
 
-class VerifySideFiles(ShardCounts, VerifyPart):
+class VerifySideFiles(ShardCounts, RecordsTask, VerifyPart):
     """Verifies what is made beside the shards of a format."""
 
     format = ChoiceParameter(choices=FORMATS, description="the format of the shards")
@@ -26,7 +27,7 @@ class VerifySideFiles(ShardCounts, VerifyPart):
     @property
     def name(self) -> str:
         """The format."""
-        return f"beside-{self.format}"
+        return f"beside-{self.format}{self.selection}"
 
     def requires(self) -> list[luigi.Task]:
         """Require that the shards were verified which this run verifies."""
