@@ -111,7 +111,7 @@ class DataSetPaths:
         return self.index_folder / "side_files"
 
     def side_manifest(self, folder: str, task: str, split: str = "") -> Path:
-        """Return the manifest of what a task makes beside the shards of a split, or of all, in a folder below `dataset`."""
+        """Return the manifest of what a task makes beside the shards of a split or of all, in a folder of `dataset`."""
         return self.all_side_manifests / f"{folder}-{task}{split and f'-{split}'}.csv"
 
     def parquet_import(self, split: str) -> Path:
