@@ -153,7 +153,7 @@ def test_a_build_with_an_assistant_ends_well_and_so_does_the_assistant(checkout:
 
 def test_the_continuous_integration_runs_the_test_command_of_the_readme() -> None:
     command = blocks("shell", README)[1].text
-    assert command == f"{INSTALL}-e '.[tensorflow,test]' && .venv/bin/pytest"
+    assert command == f"{INSTALL}-e '.[tensorflow,readers,test]' && .venv/bin/pytest"
     assert command in (PROJECT / ".ci" / "run").read_text()
     assert command in (PROJECT / "CONTRIBUTING.md").read_text()
 
