@@ -1,7 +1,8 @@
 """The files that readers want beside the shards of a format: one task for those of a split, or of all."""
 
+import functools
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
@@ -22,6 +23,7 @@ from luigi_ilsvrc.storage.manifest import (
     ManifestError,
     entry_of,
     read_manifest,
+    read_size,
     serialize_manifest,
 )
 from luigi_ilsvrc.storage.publish import replace_file
@@ -74,6 +76,10 @@ class SideFilesTask(RecordsTask, BuildTask):
     def output(self) -> list[AtomicTarget]:
         """Return the files."""
         return [AtomicTarget(self.folder / name) for name in self.side_files.names(self.counts)]
+
+    def size_reader(self) -> Callable[[], int]:
+        """Return what tells the size of the files, by what was written down of them."""
+        return functools.partial(read_size, self.manifest_path())
 
     def complete(self) -> bool:
         """Tell whether the files are there, whole, and about the shards that are there."""

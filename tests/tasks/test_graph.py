@@ -46,6 +46,8 @@ def test_the_graph_has_one_task_for_each_synset_shard_and_archive(build: BuildAl
         + ["ExtractTrainPerSynset"] * 5
         + ["PlanShards"] * 2
         + ["TFRecordShard"] * 6
+        + ["TFRecordIndex"] * 2
+        + ["TFRecordMetadata"]
     )
 
 

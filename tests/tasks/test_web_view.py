@@ -53,7 +53,7 @@ def test_the_progress_of_a_download_and_of_the_whole_build_can_be_watched(
             assert view.wait_for(lambda: view.status().endswith(" left"))
             assert 0 < view.wait_for(view.percentage) < 100
             open_with_status(view, "BuildAll")
-            assert " of 32 tasks; synsets 0 of 5; shards 0 of 11; " in view.show_status()
+            assert " of 35 tasks; synsets 0 of 5; shards 0 of 11; " in view.show_status()
             assert view.wait_for(lambda: "; downloading: " in view.status())
         finally:
             build.kill()

@@ -38,7 +38,7 @@ def bytes_in(*paths: Path) -> int:
 def test_a_build_that_has_not_begun_has_all_tasks_and_nothing_done(ilsvrc: Path, tmp_path: Path) -> None:
     build = BuildAll(data_dir=tmp_path / "new", source=str(ilsvrc), train_shards=8, validation_shards=3)
     overall = progress_of(build).count()
-    assert str(overall) == "0 of 32 tasks; synsets 0 of 5; shards 0 of 11"
+    assert str(overall) == "0 of 35 tasks; synsets 0 of 5; shards 0 of 11"
 
 
 def test_what_is_there_is_done_whoever_made_it(build: BuildAll, data_dir: Path) -> None:
@@ -60,7 +60,14 @@ def test_the_tasks_of_a_wrapper_that_was_complete_are_counted_too(build: BuildAl
 def test_the_size_is_that_of_what_the_tasks_have_made(build: BuildAll, data_dir: Path) -> None:
     dataset = data_dir / "ilsvrc2012"
     (dataset / "tfrecords" / "train-00003-of-00008").unlink()
-    made = ["training_images", "validation_images", "training_bounding_boxes", "tfrecords", "label_tables"]
+    made = [
+        "training_images",
+        "validation_images",
+        "training_bounding_boxes",
+        "tfrecords",
+        "tfrecords_index",
+        "label_tables",
+    ]
     read = ["index/train", "index/validation", "index/train-plan-of-00008", "index/validation-plan-of-00003"]
     folders = [dataset / name for name in (*made, *read)]
     files = [data_dir / "bounding_boxes.csv", dataset / "classes.csv"]
