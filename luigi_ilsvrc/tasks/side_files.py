@@ -115,8 +115,9 @@ class SideFilesTask(RecordsTask, BuildTask):
         try:
             made_from, files = self._made_from(), {}
             for name, contents in self.contents(TaskProgress(self)):
-                replace_file(self.folder / name, contents)
                 files[name] = entry_of(contents)
+                if not _holds(self.folder / name, contents):
+                    replace_file(self.folder / name, contents)
             replace_file(self.manifest_path(), self.serialized_manifest(files, made_from))
         except OSError as error:
             raise disk.explain_os_error(error, self.folder) from error
@@ -143,6 +144,13 @@ class SideFilesTask(RecordsTask, BuildTask):
                 progress(_WORK, done, total, "shards")
 
         yield from self.side_files.write({split: described(shards) for split, shards in self.shards().items()})
+
+
+def _holds(path: Path, contents: bytes) -> bool:
+    try:
+        return path.read_bytes() == contents
+    except OSError:
+        return False
 
 
 def _written(shard: ShardTask) -> WrittenShard:

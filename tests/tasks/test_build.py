@@ -49,6 +49,7 @@ def test_a_build_gives_the_promised_files_and_nothing_else(built: Path) -> None:
         "label_tables",
         "report.html",
         "tfrecords",
+        "tfrecords_index",
         "training_bounding_boxes",
         "training_bounding_boxes.tar.gz",
         "training_images",
@@ -56,10 +57,13 @@ def test_a_build_gives_the_promised_files_and_nothing_else(built: Path) -> None:
         "validation_images",
         "validation_images.tar",
     ]
-    assert sorted(os.listdir(built / "ilsvrc2012" / "tfrecords")) == [
+    shards = [
         *(f"train-{shard:05}-of-00008" for shard in range(8)),
         *(f"validation-{shard:05}-of-00003" for shard in range(3)),
     ]
+    assert sorted(os.listdir(built / "ilsvrc2012" / "tfrecords_index")) == shards
+    metadata = ["dataset_info.json", "features.json"]
+    assert sorted(os.listdir(built / "ilsvrc2012" / "tfrecords")) == [*metadata, *shards]
 
 
 def test_training_images_lie_in_class_folders_byte_for_byte(built: Path, ilsvrc: Path) -> None:

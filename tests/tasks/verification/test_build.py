@@ -23,6 +23,7 @@ def is_record(path: Path) -> bool:
         "manifests",
         "tables",
         "details",
+        "side_files",
     }.isdisjoint(path.parts)
 
 
@@ -43,14 +44,16 @@ def test_a_whole_build_gives_the_dates_file_and_a_second_run_does_nothing(data_d
     assert status == 0, output
     assert verifications(data_dir) == ["2026-11-22.json"]
     verification = json.loads((data_dir / "ilsvrc2012" / "verification" / "2026-11-22.json").read_text())
-    # 90 + 25 images, 40 annotations, three archives, eleven shards and plans, 5 + 5 files of index, the CSVs, 3 tables.
+    # 90 + 25 images, 40 annotations, three archives, eleven shards, plans and indexes of shards, two files of metadata,
+    # 5 + 5 files of index, the CSVs, 3 tables.
     assert verification == {
         "date": "2026-11-22",
         "part": "1/1",
         "images": "auto",
         "formats": ["tfrecord"],
         "shards": {"train": 8, "validation": 3},
-        "files": 90 + 25 + 40 + 3 + 11 + 11 + 10 + 2 + 3,
+        "selection": "",
+        "files": 90 + 25 + 40 + 3 + 11 + 11 + 11 + 2 + 10 + 2 + 3,
         "bytes": sum(path.stat().st_size for path in output_files(data_dir) if not is_record(path)),
         "records": 115,
     }

@@ -40,7 +40,7 @@ def test_shards_that_have_lost_all_boxes_are_found_although_everything_agrees_wi
     assert build(data_dir, ilsvrc)[0] == 0
     without_boxes = {
         path
-        for path in (data_dir / "ilsvrc2012" / "tfrecords").iterdir()
+        for path in (data_dir / "ilsvrc2012" / "tfrecords").glob("*-of-*")
         if path.read_bytes() != original(path, data_dir, built)
     }
     assert without_boxes
@@ -164,7 +164,11 @@ def test_shards_and_plans_of_other_counts_are_named_and_kept(data_dir: Path, ils
     shards = [paths.records("tfrecords") / f"train-{shard:05}-of-00004" for shard in range(4)]
     plan = paths.plan("train", 4)
     beside = [*map(paths.manifest, [*shards, plan]), *map(paths.details, shards)]
-    assert_named(status, output, {*shards, plan, *beside})
+    indexes = [paths.records("tfrecords_index") / shard.name for shard in shards]
+    # What is beside the shards is about those of the last build.
+    about = paths.records("tfrecords") / "dataset_info.json"
+    manifest = paths.side_manifest("tfrecords_index", "TFRecordIndex", "train")
+    assert_named(status, output, {*shards, plan, *beside, *indexes, about, manifest})
     assert all(shard.exists() for shard in shards)
 
 
