@@ -3,6 +3,7 @@ import platform
 import subprocess
 import sys
 from contextlib import suppress
+from functools import cache
 from importlib.metadata import version
 from io import BytesIO
 
@@ -252,6 +253,7 @@ print(hashlib.sha256(b"".join(smaller(photograph(mode=mode), Resize("short", pix
 """
 
 
+@cache
 def digest_in_a_process(**environment: str) -> str:
     run = subprocess.run(
         [sys.executable, "-c", DIGEST], env={**os.environ, **environment}, capture_output=True, text=True, check=True
