@@ -38,7 +38,8 @@ def main() -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m tests.benchmarks",
-        description="Measure the build beside wget, aria2c, tar, md5sum, cp, tensorflow-datasets and bare Luigi.",
+        description="Measure the build beside wget, aria2c, tar, md5sum, cp, tensorflow-datasets, webdataset and bare "
+        "Luigi.",
     )
     parser.add_argument(
         "--scale", type=float, default=0.2, metavar="X", help="1 is what the goals are for (default: 0.2)"

@@ -232,6 +232,26 @@ def shards(data: Data) -> Iterator[Stage]:
     )
 
 
+@contextmanager
+def webdataset(data: Data) -> Iterator[Stage]:
+    """Cut WebDataset shards from the archives."""
+    source = data.photographs
+    train, validation = data.shards
+    images = f"{data.images:,} + {data.validation_images:,} images"
+    in_shard = -(-data.images // train)
+    peer = "webdataset's ShardWriter"
+    yield Stage(
+        "webdataset",
+        f"{train} + {validation} WebDataset shards of {images}, from archives, {_workers(data)}",
+        _luigi_with_archives(data, "WebDatasets", source, *_shard_options(data), program=_LUIGI_AFTER_IMPORTS),
+        {peer: lambda outputs: _shell(_python("peers", "shard_writer", source, outputs, in_shard))},
+        [Goal(peer, "wall", 0.35, is_cold) for is_cold in (False, True)],
+        "Ours is `luigi … WebDatasets` with the archives in place: index, boxes and plans included. The peer is one "
+        "process, which reads the archives with Python's `tarfile`, in their order, and writes no boxes. Both are "
+        "counted once their libraries are imported.",
+    )
+
+
 # The whole -----------------------------------------------------------------------------------------------------------
 
 
@@ -381,6 +401,7 @@ STAGES: dict[str, Callable[[Data], AbstractContextManager[Stage]]] = {
     "extract": extract,
     "boxes": boxes,
     "shards": shards,
+    "webdataset": webdataset,
     "build": build,
     "verify": verify,
     "read": read,
@@ -398,7 +419,11 @@ _PROGRAMS = {
     "build": ("bash", "md5sum", "tar"),
     "verify": ("bash", "find", "xargs", "md5sum"),
 }
-_LIBRARIES = {"parquet": "pyarrow", **dict.fromkeys(("shards", "build", "read"), "tensorflow_datasets")}
+_LIBRARIES = {
+    "parquet": "pyarrow",
+    "webdataset": "webdataset",
+    **dict.fromkeys(("shards", "build", "read"), "tensorflow_datasets"),
+}
 
 
 def require_peers(names: list[str]) -> None:
