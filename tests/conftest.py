@@ -3,6 +3,7 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 from luigi_ilsvrc import miniature
@@ -12,6 +13,11 @@ from tests.support.running import QUICK, SHARDS, luigi
 def pytest_configure() -> None:
     """Take Ctrl-C as in a terminal: what runs in the background of a shell script ignores it."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    # How long an example takes says something of the machine, and of what else it does.
+    hypothesis.settings.register_profile(
+        "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+    )
+    hypothesis.settings.load_profile("any machine")
 
 
 @pytest.fixture(scope="session")

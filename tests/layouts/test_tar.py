@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from luigi_ilsvrc.layouts.tar import ArchiveError, Member, SeekableTar, members, members_of_gzip
@@ -169,7 +169,6 @@ def test_wherever_a_tar_is_cut_it_is_refused(archive: Write) -> None:
             members_of(archive(whole[:cut]))
 
 
-@settings(deadline=None)
 @given(position=st.integers(0, 511), bit=st.integers(0, 7))
 def test_a_flipped_bit_in_a_header_is_found_or_harmless(
     tmp_path_factory: pytest.TempPathFactory, position: int, bit: int

@@ -37,7 +37,7 @@ Mutate = Callable[[bytes, random.Random], bytes]
     [("train", mutate), ("validation", mutate), ("boxes", mutate_gzip)],
     ids=["train", "validation", "boxes"],
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(rng=st.randoms(use_true_random=False))
 def test_a_mutated_archive_gives_what_it_holds_or_an_error_and_writes_nothing_elsewhere(
     tmp_path_factory: pytest.TempPathFactory, sample: Sample, kind: str, change: Mutate, rng: random.Random
