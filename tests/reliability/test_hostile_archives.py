@@ -5,6 +5,7 @@ import shutil
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -21,7 +22,8 @@ QUICK = ("--checksums", "none", "--formats", "none")
 
 
 @pytest.fixture(scope="module")
-def sample(tmp_path_factory: pytest.TempPathFactory) -> Sample:
+def sample(tmp_path_factory: pytest.TempPathFactory, tensorflow: Any) -> Sample:
+    """Archives to be changed. tensorflow, which reads the shards, is imported before: it writes to the home folder."""
     directory = tmp_path_factory.mktemp("sample")
     miniature.write(directory, synsets=3, train_images=12, validation_images=6, xml_files=8, tiny=True)
     return Sample(directory)
