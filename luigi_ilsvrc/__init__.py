@@ -1,4 +1,6 @@
-"""Builds the ILSVRC2012 data set with Luigi: the tasks, by name."""
+"""Builds the ILSVRC2012 data set with Luigi: the tasks, by name; those of each format are made of its table entry."""
+
+from typing import TYPE_CHECKING, Any
 
 from luigi_ilsvrc.tasks.assistant import Assist
 from luigi_ilsvrc.tasks.bounding_boxes import BoundingBoxCSV, ValidationBoxCSV
@@ -19,8 +21,8 @@ from luigi_ilsvrc.tasks.extraction import (
 )
 from luigi_ilsvrc.tasks.indexing import IndexTrain, IndexValidation
 from luigi_ilsvrc.tasks.report import BuildReport
-from luigi_ilsvrc.tasks.shards import PlanShards, TFRecords, TFRecordShard, WebDatasets, WebDatasetShard
-from luigi_ilsvrc.tasks.side_files import TFRecordIndex, TFRecordMetadata, WebDatasetIndex, WebDatasetInfo
+from luigi_ilsvrc.tasks.shards import PlanShards
+from luigi_ilsvrc.tasks.side_files import tasks_of_formats
 from luigi_ilsvrc.tasks.subset_images import SubsetImages
 from luigi_ilsvrc.tasks.verification.build import VerifyBuild
 from luigi_ilsvrc.tasks.verification.build_record import VerifyBuildRecord
@@ -55,10 +57,6 @@ __all__ = [
     "PlanShards",
     "SortValidation",
     "SubsetImages",
-    "TFRecordIndex",
-    "TFRecordMetadata",
-    "TFRecordShard",
-    "TFRecords",
     "TrainImages",
     "ValidationBoxCSV",
     "VerifyArchive",
@@ -74,8 +72,12 @@ __all__ = [
     "VerifyTables",
     "VerifyValidation",
     "VerifyValidationBoxes",
-    "WebDatasetIndex",
-    "WebDatasetInfo",
-    "WebDatasetShard",
-    "WebDatasets",
 ]
+
+_OF_FORMATS = tasks_of_formats()
+globals().update(_OF_FORMATS)
+__all__ += list(_OF_FORMATS)
+
+if TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any: ...

@@ -303,8 +303,3 @@ def subclass(base: type[luigi.Task], name: str, doc: str, module: str = __name__
 
 for _name in FORMATS:
     all_shards_of(_name)
-
-TFRecords = all_shards_of("tfrecord")
-TFRecordShard = TFRecords.shard_task
-WebDatasets = all_shards_of("webdataset")
-WebDatasetShard = WebDatasets.shard_task

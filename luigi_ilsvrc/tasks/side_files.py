@@ -209,8 +209,8 @@ def all_side_files(task: FormatsTask) -> list[SideFilesTask]:
     return found
 
 
-for _name in FORMATS:
-    side_files_tasks(_name)
-
-TFRecordIndex, TFRecordMetadata = side_files_tasks("tfrecord")
-WebDatasetIndex, WebDatasetInfo = side_files_tasks("webdataset")
+def tasks_of_formats() -> dict[str, type[luigi.Task]]:
+    """Return the tasks of all formats of the table, by name: of one shard, of all, and of what is beside them."""
+    shards = [all_shards_of(name) for name in FORMATS]
+    beside = [task for name in FORMATS for task in side_files_tasks(name)]
+    return {task.__name__: task for task in [*shards, *(it.shard_task for it in shards), *beside]}
