@@ -102,7 +102,13 @@ def link_sorted(images: Iterable[ImageLocation], dataset: Path, folder: Path, ou
 
 
 def class_folder_image(image: ImageLocation, dataset: Path, folders: Path) -> Path | None:
-    """Return where an image lies as a file: in a class folder, or in the folder that was indexed; None if in neither.
+    """Return where an image lies as a file of its size; None if it lies in none of `class_folder_places`."""
+    places = class_folder_places(image, dataset, folders)
+    return next((place for place in places if place.is_file() and place.stat().st_size == image.size), None)
+
+
+def class_folder_places(image: ImageLocation, dataset: Path, folders: Path) -> list[Path]:
+    """Return where an image may lie as a file: in a class folder of the build, or in the folder that was indexed.
 
     Parameters
     ----------
@@ -114,8 +120,7 @@ def class_folder_image(image: ImageLocation, dataset: Path, folders: Path) -> Pa
         The class folders of the split.
     """
     indexed = [] if image.file.endswith(".tar") else [dataset / image.file]
-    places = (folders / image.synset / image.name, *indexed)
-    return next((place for place in places if place.is_file()), None)
+    return [folders / image.synset / image.name, *indexed]
 
 
 def link_each(images: Iterable[tuple[ImageLocation, Path]], folder: Path, output: Path) -> None:

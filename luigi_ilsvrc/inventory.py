@@ -120,7 +120,7 @@ def _records_names(paths: DataSetPaths, shard_counts: Mapping[str, int] | None, 
 
 def _names_of_folders(paths: DataSetPaths, folders: Iterable[str]) -> set[str]:
     """Return the names of these folders, and of those that are there of a subset or a size of their own."""
-    present = os.listdir(paths.dataset) if paths.dataset.is_dir() else []
+    present = _present(paths)
     return {
         name
         for folder in folders
@@ -128,6 +128,11 @@ def _names_of_folders(paths: DataSetPaths, folders: Iterable[str]) -> set[str]:
     }
 
 
+def _present(paths: DataSetPaths) -> list[str]:
+    return os.listdir(paths.dataset) if paths.dataset.is_dir() else []
+
+
+_SIZED = re.compile(r"[a-z]+-(?:short|max)[0-9]+")
 _SELECTED = re.compile(r"(?P<folder>[a-z_]+)-[A-Za-z0-9][A-Za-z0-9._-]*")
 _REPORT = "report"
 
@@ -216,7 +221,9 @@ def _index_folder_names(paths: DataSetPaths) -> set[str]:
 
 def _index_names(paths: DataSetPaths, shard_counts: Mapping[str, int] | None, selection: str) -> IsKnown:
     indexes = {paths.index(split, layout.INDEX_SUFFIX).name for split in SPLITS for layout in LAYOUTS.values()}
-    counts = {} if shard_counts is None or selection else shard_counts
+    # Records of a size of their own, of all images, may have other numbers of shards, and so plans of these.
+    is_any = shard_counts is None or selection or any(map(_SIZED.fullmatch, _present(paths)))
+    counts = {} if shard_counts is None or is_any else shard_counts
     plans = {paths.plan(split, num_shards).name for split, num_shards in counts.items()}
 
     def is_index(name: str) -> bool:

@@ -162,6 +162,14 @@ def test_shards_and_plans_of_other_counts_are_extra_if_the_counts_are_given(path
     assert extra(paths) == []
 
 
+def test_plans_of_other_counts_are_not_extra_beside_records_of_a_size_that_are_made_from_them(
+    paths: DataSetPaths,
+) -> None:
+    make(paths, "ilsvrc2012/index/train-plan-of-00016", "ilsvrc2012/tfrecords-short256/train-00000-of-00016")
+    folders = output_folders(paths, SYNSETS, {"train": 8, "validation": 3})
+    assert [finding.path for folder in folders for finding in find_extra(folder)] == []
+
+
 @pytest.mark.parametrize(
     "name",
     [

@@ -9,6 +9,7 @@ import pandas as pd
 
 from luigi_ilsvrc.dataset.annotations import Box
 from luigi_ilsvrc.dataset.boxes import DETAILS, OUTSIDE
+from luigi_ilsvrc.dataset.splits import TRAIN
 from luigi_ilsvrc.report.build import ReportedBuild
 from luigi_ilsvrc.storage.details import read_details
 from luigi_ilsvrc.storage.trailer import DamagedFileError
@@ -47,6 +48,7 @@ def read_boxes(build: ReportedBuild) -> Boxes | None:
     # With a header, so that a file without a line is an empty table too.
     header = ",".join(["image", *Box._fields]).encode() + b"\n"
     table = pd.read_csv(BytesIO(header + paths.bounding_boxes.read_bytes()), dtype={"image": "str", **types})
+    table = _taken(build, table, table["image"])
     try:
         details = read_details(paths.details(paths.bounding_boxes))
     except (DamagedFileError, OSError) as error:
@@ -58,7 +60,16 @@ def read_boxes(build: ReportedBuild) -> Boxes | None:
         str(synset): count_of(str(odd), OUTSIDE)
         for synset, odd in annotations.loc[is_outside, ["annotation", "odd"]].itertuples(index=False)
     }
-    return Boxes(table, annotations[~is_outside], outside, "")
+    annotations = annotations[~is_outside]
+    return Boxes(table, _taken(build, annotations, annotations["annotation"] + ".JPEG"), outside, "")
+
+
+def _taken(build: ReportedBuild, table: pd.DataFrame, images: "pd.Series[str]") -> pd.DataFrame:
+    """Return the rows of a table that are about training images which the build takes."""
+    takes = build.takes.get(TRAIN)
+    if takes is None or not len(table):
+        return table
+    return table[[takes(name.partition("_")[0], name) for name in images]].reset_index(drop=True)
 
 
 def count_of(odd: str, what: str) -> int:

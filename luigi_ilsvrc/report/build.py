@@ -1,10 +1,11 @@
 """The build that a report is about."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from luigi_ilsvrc.dataset.paths import DataSetPaths
+from luigi_ilsvrc.formats.plan import Takes
 from luigi_ilsvrc.formats.table import FORMATS, Format
 
 
@@ -30,6 +31,8 @@ class ReportedBuild:
         Whether the boxes of the training images are a part of it.
     selection : str
         What the names of the folders of its records end in; empty for the whole data set.
+    takes : dict
+        Tells of an image, for each split of which not all images are taken, whether it is.
     """
 
     paths: DataSetPaths
@@ -40,6 +43,7 @@ class ReportedBuild:
     shard_counts: Mapping[str, int]
     has_boxes: bool = True
     selection: str = ""
+    takes: Mapping[str, Takes] = field(default_factory=dict)
 
     def shards(self, format_name: str, split: str) -> list[Path]:
         """Return the shards of a split in a format, in their order."""

@@ -39,7 +39,7 @@ def fingerprint(
         "boxes": has_boxes,
         "tables": record.tables if record else None,
         "archives": record.archives if record else None,
-        "verifications": digests_of_last(paths),
+        "verifications": digests_of_last(paths, selection),
     }
     return hashlib.sha256(json.dumps(shown, sort_keys=True).encode()).hexdigest()
 

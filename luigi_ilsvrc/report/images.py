@@ -65,6 +65,16 @@ def read_index_table(index: Path, synsets: Mapping[str, str]) -> pd.DataFrame:
     return pd.read_csv(joined(chain([header], rows)), dtype=types)
 
 
+def read_taken(build: ReportedBuild, split: str) -> pd.DataFrame:
+    """Read where the images of a split lie that a build takes."""
+    table = read_index_table(build.indexes[split], build.class_names)
+    takes = build.takes.get(split)
+    if takes is None:
+        return table
+    is_taken = [takes(synset, name) for synset, name in zip(table["synset"], table[FIELDS[0]], strict=True)]
+    return table[is_taken].reset_index(drop=True)
+
+
 def location(row: "pd.Series[Any]") -> ImageLocation:
     """Return where the image of a row of an index table lies."""
     name, synset, file, offset, size = (row[field] for field in FIELDS)

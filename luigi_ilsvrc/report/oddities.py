@@ -11,7 +11,7 @@ import pandas as pd
 from luigi_ilsvrc.dataset import annotations, jpeg
 from luigi_ilsvrc.dataset.splits import TRAIN
 from luigi_ilsvrc.errors import BuildError
-from luigi_ilsvrc.formats.details import REENCODED
+from luigi_ilsvrc.formats.details import REENCODED, RESIZED
 from luigi_ilsvrc.report.boxes import Boxes, count_of
 from luigi_ilsvrc.report.build import ReportedBuild
 from luigi_ilsvrc.report.images import Images, find_names, locate, reader_of
@@ -97,6 +97,8 @@ def _of_images(build: ReportedBuild, images: Images, indexes: Mapping[str, pd.Da
     )
     named = reencoded.sort_values("image").head(MOST_NAMED)
     yield replace(oddity, named=[_with_format(build, row, indexes) for _, row in named.iterrows()])
+    if len(smaller := images.odd(RESIZED)):
+        yield _oddity("Images that were made smaller", "As --resize says; these are their names", smaller["image"])
     for trait, title, treatment in _IMAGES:
         found = images.odd(trait)
         names = found["image"].str.cat(found["odd"].astype(str).str.extract(r"(exif[2-8])")[0], sep=": ", na_rep="")

@@ -14,7 +14,7 @@ from luigi_ilsvrc.progress import Progress, no_progress
 from luigi_ilsvrc.report import charts
 from luigi_ilsvrc.report.boxes import Boxes, coverage, read_boxes
 from luigi_ilsvrc.report.build import ReportedBuild
-from luigi_ilsvrc.report.images import Images, read_images, read_index_table
+from luigi_ilsvrc.report.images import Images, read_images, read_taken
 from luigi_ilsvrc.report.oddities import find_oddities
 from luigi_ilsvrc.report.origin import archives_of, tables_of, versions
 from luigi_ilsvrc.report.samples import read_samples
@@ -62,7 +62,7 @@ def make_page(build: ReportedBuild, source: str, progress: Progress = no_progres
     OSError
         If an output cannot be read.
     """
-    indexes = {split: read_index_table(build.indexes[split], build.class_names) for split in SPLITS}
+    indexes = {split: read_taken(build, split) for split in SPLITS}
     progress("reporting", 1, 5, "parts")
     images = read_images(build, indexes)
     progress("reporting", 2, 5, "parts")
@@ -118,7 +118,7 @@ def _origin(build: ReportedBuild, source: str) -> dict[str, Any]:
         "archives": list(archives_of(build.paths)),
         "tables": list(tables_of(build.paths)),
         "versions": versions(),
-        "verifications": read_last(build.paths),
+        "verifications": read_last(build.paths, build.selection),
         "source": source,
     }
 

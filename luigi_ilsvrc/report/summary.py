@@ -63,7 +63,10 @@ class ShardSizes(NamedTuple):
 
 
 def count_classes(build: ReportedBuild, indexes: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """Return a row for each class: ``label``, ``synset``, ``words``, and the number of images of each split."""
+    """Return a row for each class: ``label``, ``synset``, ``words``, and the number of images of each split.
+
+    Of a subset, classes without any image are left out.
+    """
     classes = pd.DataFrame(
         {
             "label": range(1, len(build.class_names) + 1),
@@ -74,6 +77,8 @@ def count_classes(build: ReportedBuild, indexes: Mapping[str, pd.DataFrame]) -> 
     for split in SPLITS:
         counts = indexes[split]["synset"].value_counts()
         classes[split] = classes["synset"].map(counts.to_dict()).fillna(0).astype(int)
+    if build.takes:
+        classes = classes[classes[list(SPLITS)].any(axis=1)].reset_index(drop=True)
     return classes
 
 

@@ -4,6 +4,10 @@ from functools import lru_cache
 from pathlib import Path
 
 from luigi_ilsvrc.storage import publish
+from luigi_ilsvrc.storage.trailer import body_of, with_trailer
+
+_TRAILER = "# size and CRC-32"
+"""A comment to what reads lists of synsets: a kept one can be given again."""
 
 
 def keep(path: Path, text: str) -> str:
@@ -27,6 +31,28 @@ def kept(path: Path) -> str | None:
         return _read(path, status.st_mtime_ns, status.st_size, status.st_ino)
     except (OSError, UnicodeDecodeError):
         return None
+
+
+def keep_lines(path: Path, lines: str) -> str:
+    """Write lines of text, as `keep` does, with a last one by which damage is found: damaged ones are written again."""
+    contents = as_kept(lines)
+    keep(path, contents.decode())
+    held = kept_lines(path)
+    if held is None:
+        publish.replace_file(path, contents)
+    return lines if held is None else held
+
+
+def kept_lines(path: Path) -> str | None:
+    """Return the lines that hold; None if none were written, or they are not as they were written."""
+    text = kept(path)
+    body = None if text is None else body_of(text.encode(), _TRAILER)
+    return None if body is None else body.decode()
+
+
+def as_kept(lines: str) -> bytes:
+    """Return what `keep_lines` writes."""
+    return with_trailer(lines.encode(), _TRAILER)
 
 
 @lru_cache(maxsize=32)

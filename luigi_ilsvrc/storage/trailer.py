@@ -30,7 +30,13 @@ def read_body(path: Path, word: str) -> str:
         raise DamagedFileError(f"{path} is missing") from error
     except (IsADirectoryError, NotADirectoryError) as error:
         raise DamagedFileError(f"{path} is damaged: {error.strerror}") from error
-    body = contents[: contents.rstrip(b"\n").rfind(b"\n") + 1]
-    if contents != with_trailer(body, word):
+    body = body_of(contents, word)
+    if body is None:
         raise DamagedFileError(f"{path} is damaged")
     return body.decode()
+
+
+def body_of(contents: bytes, word: str) -> bytes | None:
+    """Return what `with_trailer` was given to make these contents; None if they are not as it made them."""
+    body = contents[: contents.rstrip(b"\n").rfind(b"\n") + 1]
+    return body if contents == with_trailer(body, word) else None

@@ -7,7 +7,8 @@ from pathlib import Path
 import luigi
 
 from luigi_ilsvrc import cleanup
-from luigi_ilsvrc.dataset.boxes import count_boxes
+from luigi_ilsvrc.dataset.boxes import count_boxes, read_csv
+from luigi_ilsvrc.dataset.splits import SPLITS, TRAIN
 from luigi_ilsvrc.layouts.index import count_images
 from luigi_ilsvrc.layouts.source_folders import check_there
 from luigi_ilsvrc.layouts.sources import describe
@@ -95,11 +96,23 @@ class BuildAll(WholeBuild, BuildWrapperTask):
 
     def result(self) -> str:
         """Return where the build is, and how many images, boxes and shards it has. Raises OSError."""
-        images = {split: count_images(Path(self.clone(task).output().path)) for split, task in INDEX_TASKS.items()}
+        images = {split: self._count_images(split) for split in SPLITS}
         shards = [f"{_by_split(self.shard_counts)} {name} shards" for name in self.formats]
-        boxes = [f"{count_boxes(self.paths.bounding_boxes):,} bounding boxes"] if self.bounding_boxes else []
+        boxes = [f"{self._count_boxes():,} bounding boxes"] if self.bounding_boxes else []
         counts = [f"{_by_split(images)} images", *boxes, *shards]
         return f"{self.data_dir} is complete: {', '.join(counts)}; see {self.page}"
+
+    def _count_images(self, split: str) -> int:
+        if self.takes_all(split):
+            return count_images(Path(self.clone(INDEX_TASKS[split]).output().path))
+        return sum(1 for _ in self.images_taken(split))
+
+    def _count_boxes(self) -> int:
+        """Count the boxes of the training images that are taken."""
+        if self.takes_all(TRAIN):
+            return count_boxes(self.paths.bounding_boxes)
+        names = {image.name for image in self.images_taken(TRAIN)}
+        return sum(len(lines) for name, lines in read_csv(self.paths.bounding_boxes).items() if name in names)
 
     def run(self) -> None:
         """Link to the report, write the build's record if it is gone, and remove what processes left unfinished."""

@@ -155,7 +155,9 @@ class DataSetTask(OutputTask, BuildTask):
                     inputs = self.inputs()
                     files = make(Path(temporary))
                     self.compare_with_record()
-                    self.write_manifest(Manifest(files or read_files(Path(temporary)), inputs, self.relative_output()))
+                    if files is None:
+                        files = read_files(Path(temporary))
+                    self.write_manifest(Manifest(files, inputs, self.relative_output()))
 
     def write_manifest(self, manifest: Manifest) -> None:
         """Write the manifest of an output that is about to be published, in place of that of a former one."""

@@ -1,11 +1,13 @@
 """The report on a build, and what a build has to have."""
 
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 from luigi_ilsvrc.dataset.splits import SPLITS
 from luigi_ilsvrc.dataset.subsets import ALL
 from luigi_ilsvrc.errors import BuildError
+from luigi_ilsvrc.layouts.index import ImageLocation, read_index
 from luigi_ilsvrc.progress import Progress
 from luigi_ilsvrc.report.fingerprint import fingerprint, is_current, seal
 from luigi_ilsvrc.storage.publish import replace_file
@@ -48,6 +50,13 @@ class WholeBuild(FormatsTask):
             *all_side_files(self),
             *(archive for archive in archives if archive.quarantine_path.exists()),
         ]
+
+    def images_taken(self, split: str) -> Iterator[ImageLocation]:
+        """Yield the images of a split that are chosen, as the index has them. Raises `ArchiveError` or OSError."""
+        takes = self.takes(split)
+        index = Path(self.clone(INDEX_TASKS[split]).output().path)
+        found = (image for synset in self.tables.synsets() for image in read_index(index, synset))
+        return (image for image in found if takes(image.synset, image.name))
 
     def readers_of_images(self) -> list[ILSVRCTask]:
         """Return the tasks that need the images themselves."""
@@ -105,6 +114,7 @@ class BuildReport(WholeBuild, OutputTask, BuildTask):
             self.shard_counts,
             self.bounding_boxes,
             self.selection,
+            {split: self.takes(split) for split in SPLITS if not self.takes_all(split)},
         )
         replace_file(self.page, seal(make_page(build, record.source, progress), made_from))
 

@@ -1,16 +1,19 @@
 """Which images the records are made of, and how large these are."""
 
-from functools import cached_property, partial
+import os
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 import luigi
 
-from luigi_ilsvrc.dataset.resize import Resize, library, parse_size
+from luigi_ilsvrc.dataset.resize import MAX, SHORT, Resize, library, parse_size
+from luigi_ilsvrc.dataset.splits import SPLITS, TRAIN, VALIDATION
 from luigi_ilsvrc.dataset.subsets import ALL, PACKAGED, Subset, SubsetError, parse_subset, read_subset, subset_name
 from luigi_ilsvrc.formats.plan import Takes, take_all
 from luigi_ilsvrc.storage import disk
-from luigi_ilsvrc.storage.kept import keep, kept
+from luigi_ilsvrc.storage.kept import as_kept, keep_lines, kept_lines
+from luigi_ilsvrc.storage.publish import replace_file
 from luigi_ilsvrc.tasks.bounding_boxes import BoxesTask
 from luigi_ilsvrc.tasks.parameters import (
     RECORDED,
@@ -77,48 +80,87 @@ class SubsetTask(BoxesTask):
         """
         if self.subset == ALL:
             return None
-        begun = self._begun_subset()
-        return read_subset(self.subset) if begun is None else begun
+        given, begun = self._given_and_begun()
+        # Of two that are equal, the given one: its messages name the user's file, and the lines of that.
+        return begun if self._is_mixed(given, begun) else given
 
-    def _begun_subset(self) -> Subset | None:
-        path = self.paths.subset_list(self.name_of_subset)
-        text = kept(path)
-        return None if text is None else parse_subset(text.encode(), self.name_of_subset, str(path))
+    @property
+    def subset_list(self) -> Path:
+        """The list of the subset, as its outputs were begun with it."""
+        return self.paths.subset_list(self.name_of_subset)
+
+    def _given_and_begun(self) -> tuple[Subset, Subset | None]:
+        """Return the list as it is given, and as it was written down.
+
+        What was written down will do if the file is there no longer, or is that of another host.
+        """
+        lines = kept_lines(self.subset_list)
+        begun = None if lines is None else _parse_begun(lines, self.name_of_subset, str(self.subset_list))
+        is_gone = self.source == RECORDED or (self.subset not in PACKAGED and not os.path.lexists(self.subset))
+        return begun if begun is not None and is_gone else _read_given(self.subset), begun
+
+    def _is_mixed(self, given: Subset, begun: Subset | None) -> bool:
+        """Tell whether anything is there that was made of another list than is given."""
+        if begun is None or begun == given:
+            return False
+        # All lists of images take the same validation images.
+        splits = [TRAIN] if begun.images and given.images else SPLITS
+        name = self.name_of_subset
+        sizes = ("", f"-{SHORT}[0-9]*", f"-{MAX}[0-9]*")
+        patterns = [f"*-{name}{size}/*{split}-*" for size in sizes for split in splits]
+        plans = [f"index/{split}-plan-{name}-of-*" for split in splits]
+        folders = [self.paths.subset_folders(name, split) for split in splits]
+        made = any(True for pattern in (*patterns, *plans) for _ in self.paths.dataset.glob(pattern))
+        return made or any(folder.exists() for folder in folders)
 
     def check_subset(self) -> None:
-        """Raise an error if the list is invalid, lists a synset that the table has not, or is another than before."""
-        if self.subset == ALL:
-            return
-        # A worker on another host may not see the file: what holds is the copy.
-        given = read_subset(self.subset) if self.source != RECORDED else self.chosen
-        assert given is not None
-        given.check_synsets(self.tables.synsets())
-        begun = self._begun_subset()
-        if begun is not None and begun != given:
-            path = self.paths.subset_list(given.name)
+        """Raise an error if the list is invalid, lists a synset that the table has not, or is another than before.
+
+        A file that is there no longer is no error, once the outputs were begun: the list is written down.
+        """
+        if self.subset != ALL:
+            given, begun = self._given_and_begun()
+            given.check_synsets(self.tables.synsets())
+            self._refuse_other(given, begun)
+
+    def _refuse_other(self, given: Subset, begun: Subset | None) -> None:
+        if self._is_mixed(given, begun):
             raise ParameterError(
                 f"--subset: {given.where} is not the list that the subset {given.name} of {self.data_dir} was begun "
-                f"with, {path}: nothing is mixed. Give that list, or rename yours; or delete the outputs of the subset "
-                "and its copy"
+                f"with, {self.subset_list}: nothing is mixed. Give that list, or rename yours; or delete the outputs "
+                "of the subset and its copy"
             )
 
     def begin_subset(self) -> None:
         """Write down the list, for later runs and for workers on other hosts, or compare it if that was done."""
+        if self.subset == ALL:
+            return
         self.check_subset()
-        if self.chosen is not None:
-            path = self.paths.subset_list(self.chosen.name)
-            try:
-                keep(path, self.chosen.serialize().decode())
-            except OSError as error:
-                raise disk.explain_os_error(error, path) from error
+        given, begun = self._given_and_begun()
+        lines = given.serialize().decode()
+        try:
+            if begun is not None and begun != given:
+                # Nothing was made of it: it may have listed images that are not there.
+                replace_file(self.subset_list, as_kept(lines))
+            keep_lines(self.subset_list, lines)
+        except OSError as error:
+            raise disk.explain_os_error(error, self.subset_list) from error
+        # Of two commands at once, the list of the first holds.
+        self._refuse_other(*self._given_and_begun())
 
     def takes(self, split: str) -> Takes:
         """Return what tells, by synset and file name, whether an image of a split is chosen."""
         return take_all if self.chosen is None else partial(self.chosen.takes, split)
 
-    def subset_digest(self) -> dict[str, str]:
-        """Return the digest of the list, by a name for people."""
-        return {} if self.chosen is None else {f"subset {self.chosen.name}": self.chosen.digest}
+    def takes_all(self, split: str) -> bool:
+        """Tell whether all images of a split are chosen."""
+        return self.chosen is None or (split == VALIDATION and bool(self.chosen.images))
+
+    def subset_digest(self, *splits: str) -> dict[str, str]:
+        """Return the digest of the list, by a name for people; none if it does not matter to these splits."""
+        if self.chosen is None or (splits and all(map(self.takes_all, splits))):
+            return {}
+        return {f"subset {self.chosen.name}": self.chosen.digest}
 
 
 class BeginSubset(SubsetTask):
@@ -168,3 +210,22 @@ class RecordsTask(SubsetTask):
     def library_of_records(self) -> dict[str, str]:
         """Return what else the bytes of images depend on that are made smaller. Raises a `BuildError`."""
         return {} if self.resizing is None else {"library": library()}
+
+
+def _read_given(value: str) -> Subset:
+    """Read a subset once, as long as its file is the same: each of several tasks asks."""
+    try:
+        status = None if value in PACKAGED else os.stat(value)
+    except (OSError, ValueError):
+        return read_subset(value)
+    return _read(value, *((status.st_mtime_ns, status.st_size, status.st_ino) if status else ()))
+
+
+@lru_cache(maxsize=4)
+def _read(value: str, *state: int) -> Subset:
+    return read_subset(value)
+
+
+@lru_cache(maxsize=4)
+def _parse_begun(lines: str, name: str, where: str) -> Subset:
+    return parse_subset(lines.encode(), name, where)

@@ -19,8 +19,8 @@ from luigi_ilsvrc.formats.table import FORMATS, Format
 from luigi_ilsvrc.layouts.index import read_whole_index
 from luigi_ilsvrc.layouts.reader import ImageReader
 from luigi_ilsvrc.progress import Progress
-from luigi_ilsvrc.storage.kept import keep, kept
-from luigi_ilsvrc.storage.manifest import Files
+from luigi_ilsvrc.storage.kept import keep_lines, kept_lines
+from luigi_ilsvrc.storage.manifest import Files, ManifestError, read_manifest
 from luigi_ilsvrc.tasks.base import BuildWrapperTask, ILSVRCTask
 from luigi_ilsvrc.tasks.indexing import INDEX_TASKS, archive_if_needed
 from luigi_ilsvrc.tasks.luigi_support import resources
@@ -92,7 +92,7 @@ class PlanShards(BeginSubset, SplitTask, DataSetTask):
 
     def facts(self) -> dict[str, str]:
         """Return the digests of the table of class names, and of the list of the subset."""
-        return {**self.table_digests(SYNSET_ENGLISH_KEY), **self.subset_digest()}
+        return {**self.table_digests(SYNSET_ENGLISH_KEY), **self.subset_digest(self.split)}
 
     def reads(self) -> list[tuple[DataSetTask, tuple[str, ...]]]:
         """Return index and boxes."""
@@ -144,48 +144,70 @@ class ShardTask(RecordsTask, SplitTask, DataSetTask):
         return AtomicTarget(self.paths.records(record_format.FOLDER + self.selection) / name)
 
     def begun_with(self) -> dict[str, str]:
-        """Return what has to be the same for all shards of the split, by name."""
+        """Return what has to be the same for all shards of the split, by name, and is known without any library."""
         count = {} if self.record_format().COUNT_IN_NAME else {"shards": str(self.num_shards)}
         return {**count, **self.size_of_records()}
 
-    def compare_with_begun(self, given: Mapping[str, str], begun: str | None) -> None:
-        """Raise `ParameterError` if the shards of the split were begun otherwise; None if that is not known."""
-        known = dict(line.split("=", 1) for line in (begun or "").splitlines() if "=" in line)
-        other = {name: known[name] for name, value in given.items() if known.get(name, value) != value}
+    @property
+    def begun_path(self) -> Path:
+        """The file that says what the shards of the split were begun with; there is none if any shards go together."""
+        return self.paths.begun_records(Path(self.output().path).parent.name, self.split)
+
+    def _begun(self) -> dict[str, str]:
+        lines = (kept_lines(self.begun_path) or "").splitlines()
+        return dict(line.split("=", 1) for line in lines)
+
+    def compare_with_begun(self, given: Mapping[str, str]) -> None:
+        """Raise `ParameterError` if the shards of the split were begun otherwise; not if that is not known."""
+        known = self._begun() if given else {}
+        other = [name for name, value in given.items() if known.get(name, value) != value]
         if not other:
             return
         folder = Path(self.output().path).parent
         now, then = (", ".join(f"{name} {values[name]}" for name in other) for values in (given, known))
         raise ParameterError(
             f"{folder}: its {self.split} shards were begun with {then}, and this run has {now}: nothing is mixed. "
-            f"Use what they were begun with, or another --data-dir; or delete these shards and {self._begun}"
+            f"Use what they were begun with, or another --data-dir; or delete these shards and {self.begun_path}"
         )
 
     def _begin_records(self) -> None:
         """Write down what the shards of the split are begun with, or compare it if that was done."""
         given = {**self.begun_with(), **self.library_of_records()}
         if given:
-            lines = "".join(f"{name}={value}\n" for name, value in given.items())
-            self.compare_with_begun(given, keep(self._begun, lines))
+            keep_lines(self.begun_path, begun_lines(given))
+            self.compare_with_begun(given)
 
-    @property
-    def _begun(self) -> Path:
-        return self.paths.begun_records(Path(self.output().path).parent.name, self.split)
+    def library_of_shards(self) -> dict[str, str]:
+        """Return the versions of the libraries that have made the images smaller; none if that is not known."""
+        found = {**self._library_in_manifest(), **self._begun()}
+        return {name: found[name] for name in self.library_of_records() if name in found}
+
+    def _library_in_manifest(self) -> dict[str, str]:
+        try:
+            return read_manifest(Path(self.manifest().path)).inputs
+        except ManifestError:
+            return {}
 
     def has_same_library(self) -> bool:
         """Tell whether images are made smaller here as they were for these shards, to the last byte."""
-        lines = [f"{name}={value}" for name, value in self.library_of_records().items()]
-        return set(lines) <= set((kept(self._begun) or "").splitlines())
+        return self.library_of_shards() == self.library_of_records()
 
     def complete(self) -> bool:
         """Tell whether the shard is there. Raises `ParameterError` if the shards of the split were begun otherwise."""
-        if given := self.begun_with():
-            self.compare_with_begun(given, kept(self._begun))
-        return super().complete()
+        self.compare_with_begun(self.begun_with())
+        if super().complete():
+            return True
+        # Before anything is scheduled, and not when the shard is made. Only then is the library needed.
+        self.compare_with_begun(self.library_of_records())
+        return False
 
     def facts(self) -> dict[str, str]:
         """Return the digest of the archive; of smaller images, how they were made."""
         return {**self.clone(INDEX_TASKS[self.split]).archive_digest(), **self.size_of_records()}
+
+    def inputs(self) -> dict[str, str]:
+        """Return what the shard is made from, and with which libraries: other ones are no fault."""
+        return {**super().inputs(), **self.library_of_records()}
 
     def reads(self) -> list[tuple[DataSetTask, tuple[str, ...]]]:
         """Return the shard's plan."""
@@ -204,6 +226,11 @@ class ShardTask(RecordsTask, SplitTask, DataSetTask):
             folder = side_files.folder + self.selection
             self.paths.side_manifest(folder, side_files.task, split).unlink(missing_ok=True)
         return {"": entry}
+
+
+def begun_lines(begun: Mapping[str, str]) -> str:
+    """Return the lines that say what shards were begun with."""
+    return "".join(f"{name}={value}\n" for name, value in begun.items())
 
 
 class ShardCounts(ILSVRCTask):
@@ -266,6 +293,14 @@ class FormatsTask(ShardCounts, RecordsTask):
     def all_shards(self) -> "list[AllShards]":
         """Return the task of all shards of each format."""
         return [self.clone(all_shards_of(name)) for name in self.formats]
+
+    def first_shards(self) -> list[ShardTask]:
+        """Return the task of the first shard of each format and split."""
+        return [
+            self.clone(shards.shard_task, split=split, num_shards=num_shards, shard=0)
+            for shards in self.all_shards()
+            for split, num_shards in self.shard_counts.items()
+        ]
 
 
 class AllShards(ShardCounts, RecordsTask, BuildWrapperTask):

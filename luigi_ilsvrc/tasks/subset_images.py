@@ -1,12 +1,13 @@
 """The class folders of a subset."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import luigi
 
 from luigi_ilsvrc.dataset.splits import TRAIN
-from luigi_ilsvrc.extract import class_folder_image, extract_sorted, link_each
+from luigi_ilsvrc.extract import class_folder_image, extract_sorted, has_broken_links, link_each
 from luigi_ilsvrc.layouts.index import ImageLocation, read_whole_index
 from luigi_ilsvrc.layouts.reader import ImageReader
 from luigi_ilsvrc.progress import Progress
@@ -39,22 +40,31 @@ class SubsetImages(BeginSubset, DataSetTask):
         return AtomicFolderTarget(self.paths.subset_folders(self.name_of_subset, self.split))
 
     def complete(self) -> bool:
-        """Tell whether the folder is there. Raises an error if the list of the subset is another than before."""
+        """Tell whether the folder is there, and links in it lead to something, by the first one of each synset.
+
+        Raises an error if the list of the subset is another than before.
+        """
         if self.source != RECORDED:
             self.check_subset()
-        return super().complete()
+        return super().complete() and not has_broken_links(Path(self.output().path))
+
+    def make_output(self, progress: Progress) -> None:
+        """Make the folder, in place of one whose links lead nowhere: the images have been deleted, or lie elsewhere."""
+        output = Path(self.output().path)
+        if has_broken_links(output):
+            shutil.rmtree(output)
+        super().make_output(progress)
 
     def facts(self) -> dict[str, str]:
         """Return the digests of the archive, and of the list of the subset."""
-        return {**self.clone(INDEX_TASKS[self.split]).archive_digest(), **self.subset_digest()}
+        return {**self.clone(INDEX_TASKS[self.split]).archive_digest(), **self.subset_digest(self.split)}
 
     def reads(self) -> list[tuple[DataSetTask, tuple[str, ...]]]:
         """Return the index."""
         return [self.clone(INDEX_TASKS[self.split]).read_by_synset()]
 
-    def images(self) -> list[ImageLocation]:
-        """Read from the index where the images of the subset lie. Raises `SubsetError` if one is not there."""
-        index = Path(self.clone(INDEX_TASKS[self.split]).output().path)
+    def images(self, index: Path) -> list[ImageLocation]:
+        """Read from an index where the images of the subset lie. Raises `SubsetError` if one is not there."""
         found = list(read_whole_index(index, self.tables.synsets()))
         if self.chosen is not None and self.chosen.images and self.split == TRAIN:
             self.chosen.check_images([image.name for image in found])
@@ -68,7 +78,8 @@ class SubsetImages(BeginSubset, DataSetTask):
         """
         self.begin_subset()
         folders = self.paths.class_folders(self.split)
-        places = [(image, class_folder_image(image, self.paths.dataset, folders)) for image in self.images()]
+        images = self.images(Path(self.clone(INDEX_TASKS[self.split]).output().path))
+        places = [(image, class_folder_image(image, self.paths.dataset, folders)) for image in images]
         for synset in {image.synset for image, _ in places}:
             (path / synset).mkdir()
         linked = [(image, place) for image, place in places if place is not None]

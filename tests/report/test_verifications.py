@@ -39,6 +39,17 @@ def test_files_of_others_and_damaged_ones_are_left_out(paths: DataSetPaths) -> N
     assert read_last(paths) == []
 
 
+def test_those_of_a_subset_or_a_size_are_told_from_those_of_the_whole(paths: DataSetPaths) -> None:
+    write(paths, "2026-11-22.json")
+    write(paths, "2026-11-23-dogs-max500.json")
+    write(paths, "2026-11-24-part-3-of-7-dogs-max500-damage.txt", "damaged a: b\n")
+    assert [it.date for it in read_last(paths)] == ["2026-11-22"]
+    assert [(it.date, it.part) for it in read_last(paths, "-dogs-max500")] == [
+        ("2026-11-24", "3/7"),
+        ("2026-11-23", "1/1"),
+    ]
+
+
 def test_of_many_only_the_newest_are_read(paths: DataSetPaths) -> None:
     for day in range(1, 29):
         write(paths, f"2026-11-{day:02}.json")

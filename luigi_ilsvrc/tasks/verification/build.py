@@ -143,9 +143,16 @@ class VerifyBuild(FormatsTask, VerificationTask):
         """
         if self.source != RECORDED:
             self.compare_with_record()
+            self.check_subset()
             for plan in self.plans():
                 # Refuses other boxes than those that the records were begun with.
                 plan.complete()
+            for shard in self.first_shards():
+                # Or another size or quality.
+                shard.compare_with_begun(shard.begun_with())
+            if self.formats:
+                # Smaller images are made again, to be compared.
+                self.library_of_records()
         try:
             verified = json.loads(Path(self.output().path).read_text())
         except (FileNotFoundError, IsADirectoryError, ValueError):

@@ -1,6 +1,8 @@
 """The verification of what a build was begun with; and that there is nothing that it did not make."""
 
+import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import luigi
 
@@ -10,9 +12,10 @@ from luigi_ilsvrc.dataset.splits import SPLITS
 from luigi_ilsvrc.findings import Finding, Kind, Report
 from luigi_ilsvrc.inventory import find_extra, output_folders
 from luigi_ilsvrc.progress import Progress
+from luigi_ilsvrc.storage.kept import as_kept, kept_lines
 from luigi_ilsvrc.storage.publish import replace_file
 from luigi_ilsvrc.tasks.classes import LabelTableFiles
-from luigi_ilsvrc.tasks.shards import FormatsTask
+from luigi_ilsvrc.tasks.shards import NO_IMAGES, FormatsTask, begun_lines
 from luigi_ilsvrc.tasks.verification.parts import Verified, VerifyPart, command_line
 
 
@@ -31,7 +34,7 @@ class VerifyBuildRecord(FormatsTask, VerifyPart):
             report.findings += find_extra(folder)
         for path in cleanup.abandoned_outputs(self.paths, self.leftover_seconds):
             report.add(Kind.LEFTOVER, path, "a process died while it made this")
-        report.findings += self._boxes_findings()
+        report.findings += [*self._boxes_findings(), *self._begun_findings()]
         for link in self.paths.linked_manifest_folders():
             report.findings.append(Finding(Kind.DAMAGED, link, "it is a link", to_remove=(link,)))
         yield Verified(report, None)
@@ -60,6 +63,21 @@ class VerifyBuildRecord(FormatsTask, VerifyPart):
                 replace_file(substitute, as_text(self.csv_of_records(split) is not None).encode(), durable=False)
                 kind = Kind.DAMAGED if path.exists() else Kind.MISSING
                 yield Finding(kind, path, "it does not say whether the records have boxes", substitute=substitute)
+
+    def _begun_findings(self) -> Iterator[Finding]:
+        """Yield a finding for each file of which it is not known any more what subset or records were begun with."""
+        begun: dict[Path, str] = {}
+        if self.chosen is not None and (self.formats or self.images != NO_IMAGES):
+            begun[self.subset_list] = self.chosen.serialize().decode()
+        for shard in self.first_shards():
+            if given := {**shard.begun_with(), **self.library_of_records(), **shard.library_of_shards()}:
+                begun[shard.begun_path] = begun_lines(given)
+        for path, lines in begun.items():
+            if kept_lines(path) is None:
+                substitute = self.run_folder / "begun" / path.name
+                replace_file(substitute, as_kept(lines), durable=False)
+                kind = Kind.DAMAGED if os.path.lexists(path) else Kind.MISSING
+                yield Finding(kind, path, "it does not say what was begun", substitute=substitute)
 
     def build(self) -> luigi.Task:
         """Return the task that begins a build."""
