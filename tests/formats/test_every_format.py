@@ -195,6 +195,11 @@ class TestABuild:
         for options in ("--split train --shard 2 --num-shards 8", "--split validation --shard 1 --num-shards 3"):
             assert f"{FORMATS[name].TASK}Shard {options}" in repair.found.output
 
+    def test_that_holds_another_image_is_found_by_the_image_of_the_source(self, name: str, repair: Repair) -> None:
+        changed = re.escape(str(to_damage(repair.data_dir, name)[0]))
+        reason = r"record \d+, planned as (\S+): its image is not \1 of the source;"
+        assert re.search(f"damaged {changed}: {reason}", repair.found.output), repair.found.output
+
     def test_that_is_damaged_loses_those_shards_alone_by_a_repair(self, name: str, repair: Repair) -> None:
         there = [path for path in shards_of(repair.data_dir, name) if path in repair.there_after_the_repair]
         assert set(shards_of(repair.data_dir, name)) - set(there) == set(to_damage(repair.data_dir, name))
