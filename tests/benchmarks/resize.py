@@ -220,15 +220,19 @@ def as_table(close: dict[str, Closeness], found: dict[int, dict[str, list[Speed]
     return "\n".join(lines)
 
 
-def main() -> None:
-    """Run as the command line asks."""
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.resize", description=__doc__)
     parser.add_argument("--images", type=Path, required=True, metavar="PATH", help="a folder, or an archive of images")
     parser.add_argument("--size", default="short:256", metavar="SIZE", help="as --resize (default: short:256)")
     parser.add_argument("--quality", type=int, default=90, metavar="N", help="of JPEG (default: 90)")
     parser.add_argument("--rounds", type=int, default=5, metavar="N", help="after a warm-up (default: 5)")
     parser.add_argument("--limit", type=int, metavar="N", help="take only so many images")
-    arguments = parser.parse_args()
+    return parser
+
+
+def main() -> None:
+    """Run as the command line asks."""
+    arguments = _parser().parse_args()
     resize = Resize(*parse_size(arguments.size), arguments.quality)
     images = larger_images(arguments.images, resize, arguments.limit)
     if not images:
