@@ -24,6 +24,7 @@ from luigi_ilsvrc.dataset.splits import SPLITS
 from luigi_ilsvrc.dataset.synsets import PACKAGED_TABLES, UNIQUE_SYNSETS, read_synsets
 from luigi_ilsvrc.tasks.parameters import SECTION, ilsvrc_log, option
 from tests.benchmarks import __main__ as benchmarks
+from tests.benchmarks import resize
 from tests.support.running import PROJECT, luigid
 
 README = PROJECT / "README.md"
@@ -307,7 +308,7 @@ def luigis_options() -> set[str]:
 
 
 def benchmark_options() -> set[str]:
-    return set(benchmarks._parser()._option_string_actions)
+    return {option for module in (benchmarks, resize) for option in module._parser()._option_string_actions}
 
 
 OPTION_ROWS = [row for path in GUIDES for table in tables(path) if table[0][0] == "option" for row in table[1:]]

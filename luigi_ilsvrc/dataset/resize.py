@@ -29,11 +29,11 @@ _DECODED_PER_PIXEL = 3
 At 3 the result is as close to that of the whole image as JPEG's own loss lets anybody see; docs/performance.md.
 """
 
-_KEPT_MEMORY = 8 << 20
+KEPT_MEMORY = 8 << 20
 """Bytes of one block of memory that is given back once, before the first image.
 
 From then on, glibc takes blocks of up to this size from memory that it keeps, up to twice as many bytes, instead of
-asking the kernel for each (``mallopt(3)``, M_MMAP_THRESHOLD). A process makes 15 % more images smaller so.
+asking the kernel for each (``mallopt(3)``, M_MMAP_THRESHOLD). A process makes a fifth more images smaller so.
 """
 
 _MAX_DECODED_PIXELS = 1 << 26
@@ -173,7 +173,7 @@ def library() -> str:
     from PIL import Image, features
 
     Image.preinit()
-    bytes(_KEPT_MEMORY)
+    bytes(KEPT_MEMORY)
     turbo = features.version_feature("libjpeg_turbo")
     jpeg = f"libjpeg-turbo {turbo}" if turbo else f"libjpeg {features.version_codec('jpg')}"
     return f"Pillow {PIL.__version__}, {jpeg}, cykooz-resizer {version('cykooz-resizer')}"

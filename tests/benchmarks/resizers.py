@@ -134,7 +134,11 @@ def _vips(resize: Resize) -> tuple[Encode, Scale]:
         thumbnail = pyvips.Image.thumbnail_buffer(image.encoded, width, height=height, size="force", no_rotate=True)
         return thumbnail.colourspace("srgb").copy_memory()
 
-    return _from_steps(scale, lambda pixels: bytes(pixels.jpegsave_buffer(Q=resize.quality, keep="none")))
+    def encode(pixels: Any) -> bytes:
+        # As all others do; by itself, libvips keeps all colours from quality 90 on.
+        return bytes(pixels.jpegsave_buffer(Q=resize.quality, keep="none", subsample_mode="on"))
+
+    return _from_steps(scale, encode)
 
 
 def _cv2() -> Any:
