@@ -20,6 +20,7 @@ SEED = 2026
 def is_record(path: Path) -> bool:
     """Tell whether a file says of others what they are."""
     return path.name in ("build.json", "train-boxes", "validation-boxes") or not {
+        "side_files",
         "manifests",
         "tables",
         "details",
@@ -43,14 +44,15 @@ def test_a_whole_build_gives_the_dates_file_and_a_second_run_does_nothing(data_d
     assert status == 0, output
     assert verifications(data_dir) == ["2026-11-22.json"]
     verification = json.loads((data_dir / "ilsvrc2012" / "verification" / "2026-11-22.json").read_text())
-    # 90 + 25 images, 40 annotations, three archives, eleven shards and plans, 5 + 5 files of index, the CSVs, 3 tables.
+    # 90 + 25 images, 40 annotations, three archives, eleven shards and plans, 5 + 5 files of index, the CSVs, 3 tables;
+    # beside the shards, an index of each and two files about all.
     assert verification == {
         "date": "2026-11-22",
         "part": "1/1",
         "images": "auto",
         "formats": ["tfrecord"],
         "shards": {"train": 8, "validation": 3},
-        "files": 90 + 25 + 40 + 3 + 11 + 11 + 10 + 2 + 3,
+        "files": 90 + 25 + 40 + 3 + 11 + 11 + 10 + 2 + 3 + 11 + 2,
         "bytes": sum(path.stat().st_size for path in output_files(data_dir) if not is_record(path)),
         "records": 115,
     }
