@@ -76,7 +76,7 @@ def output_folders(
         OutputFolder(paths.dataset, lambda name: name in _dataset_names(paths) or _is_of_selection(name)),
         OutputFolder(train, is_synset),
         *(OutputFolder(paths.records(folder), is_known) for folder, is_known in in_records.items()),
-        *(OutputFolder(folder, class_folders.__contains__) for folder in _subset_folders(paths)),
+        *(OutputFolder(folder, class_folders.__contains__) for folder in _subsets_in(paths.all_subset_folders)),
         OutputFolder(paths.all_subset_folders, _is_subset),
         OutputFolder(paths.all_subset_lists, lambda name: name.endswith(".txt") and _is_subset(name[:-4])),
         OutputFolder(paths.index_folder, lambda name: name in _index_folder_names(paths) or is_index(name)),
@@ -89,6 +89,7 @@ def output_folders(
             ),
         ),
         *_folders_of_manifests(paths.manifests, below),
+        *_folders_of_subset_manifests(paths.manifests / paths.all_subset_folders.name, class_folders.__contains__),
         OutputFolder(paths.all_details, lambda name: name in is_shard or _is_manifest(name, csvs.__contains__)),
         *_folders_of_manifests(paths.all_details, {paths.records(it): is_shard[it] for it in is_shard}),
         OutputFolder(paths.tables, lambda name: name == paths.build_record_copy.name or _is_table_copy(name)),
@@ -129,7 +130,9 @@ def _names_of_folders(paths: DataSetPaths, folders: Iterable[str]) -> set[str]:
 
 
 def _present(paths: DataSetPaths) -> list[str]:
-    return os.listdir(paths.dataset) if paths.dataset.is_dir() else []
+    # Records that were deleted leave their manifests and details.
+    folders = (paths.dataset, paths.manifests, paths.all_details)
+    return [name for folder in folders if folder.is_dir() for name in os.listdir(folder)]
 
 
 _SIZED = re.compile(r"[a-z]+-(?:short|max)[0-9]+")
@@ -152,8 +155,7 @@ def _is_subset(name: str) -> bool:
     return re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name) is not None and PARTIAL_SUFFIX not in name
 
 
-def _subset_folders(paths: DataSetPaths) -> list[Path]:
-    folder = paths.all_subset_folders
+def _subsets_in(folder: Path) -> list[Path]:
     return [it for it in sorted(folder.iterdir()) if _is_subset(it.name)] if folder.is_dir() else []
 
 
@@ -187,6 +189,14 @@ def _folders_of_manifests(all_manifests: Path, below: Mapping[Path, IsKnown]) ->
         # What lies in a folder that is linked is not ours, whatever its name.
         if not (manifests := all_manifests / folder.name).is_symlink():
             yield OutputFolder(manifests, partial(_is_manifest, is_output=is_output))
+
+
+def _folders_of_subset_manifests(folder: Path, is_output: IsKnown) -> Iterator[OutputFolder]:
+    if not folder.is_symlink():
+        yield OutputFolder(folder, _is_subset)
+        for manifests in _subsets_in(folder):
+            if not manifests.is_symlink():
+                yield OutputFolder(manifests, partial(_is_manifest, is_output=is_output))
 
 
 def _is_manifest(name: str, is_output: IsKnown) -> bool:

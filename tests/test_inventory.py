@@ -187,6 +187,17 @@ def test_plans_of_other_counts_are_not_extra_beside_records_of_a_size_that_are_m
         "ilsvrc2012/index/build.json",
         "ilsvrc2012/index/manifests/training_images.tar.json",
         "ilsvrc2012/index/manifests/tfrecords/train-00000-of-00004.csv",
+        "ilsvrc2012/tfrecords-dogs-short256/train-00000-of-00004",
+        "ilsvrc2012/tfrecords_index-dogs/train-00000-of-00004",
+        "ilsvrc2012/report-dogs.html",
+        "ilsvrc2012/subsets/dogs/training_images",
+        "ilsvrc2012/index/train-plan-dogs-of-00016",
+        "ilsvrc2012/index/subsets/dogs.txt",
+        "ilsvrc2012/index/begun/tfrecords-dogs-short256-train",
+        "ilsvrc2012/index/side_files/tfrecords_index-dogs-TFRecordIndex-train.csv",
+        "ilsvrc2012/index/details/tfrecords-dogs/train-00000-of-00004.csv",
+        "ilsvrc2012/index/manifests/tfrecords-dogs/train-00000-of-00004.csv",
+        "ilsvrc2012/index/manifests/subsets/dogs/training_images.csv",
     ],
 )
 def test_an_unfinished_output_is_found_wherever_it_lies(paths: DataSetPaths, name: str) -> None:

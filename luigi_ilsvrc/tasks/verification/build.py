@@ -119,7 +119,8 @@ class VerifyBuild(FormatsTask, VerificationTask):
         self._remove_parts()
 
     def _scope_of_records(self) -> dict[str, Any]:
-        return {"selection": self.selection, **self.subset_digest(), **self.size_of_records()}
+        selected = {"selection": self.selection} if self.selection else {}
+        return {**selected, **self.subset_digest(), **self.size_of_records()}
 
     def _repair(self, findings: Sequence[Finding]) -> str:
         done = repair(findings, self.paths)

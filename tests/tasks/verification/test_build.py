@@ -52,7 +52,6 @@ def test_a_whole_build_gives_the_dates_file_and_a_second_run_does_nothing(data_d
         "images": "auto",
         "formats": ["tfrecord"],
         "shards": {"train": 8, "validation": 3},
-        "selection": "",
         "files": 90 + 25 + 40 + 3 + 11 + 11 + 11 + 2 + 10 + 2 + 3,
         "bytes": sum(path.stat().st_size for path in output_files(data_dir) if not is_record(path)),
         "records": 115,
