@@ -179,6 +179,10 @@ class SplitSideFiles(SideFilesTask):
 class AllSideFiles(SideFilesTask, ShardCounts):
     """The files beside the shards of all splits."""
 
+    def requires(self) -> list[luigi.Task]:
+        """Require all shards, by the one task of them: the graph stays small."""
+        return [self.clone(all_shards_of(self.format_name))]
+
     @property
     def counts(self) -> dict[str, int]:
         """How many shards each split has."""

@@ -135,4 +135,4 @@ def test_the_graph_of_the_whole_data_set_is_drawn(tmp_path: Path, port: int, vie
     task = BuildAll(data_dir=tmp_path / "data", source=str(source))
     view.open_graph(task.task_id)
     # A folder as the source: one more than from a server, for the extraction while the archive is verified.
-    assert view.nodes() == 2169, output
+    assert view.nodes() == 2172, output
