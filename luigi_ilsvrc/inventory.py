@@ -12,6 +12,7 @@ from luigi_ilsvrc.dataset.paths import DataSetPaths
 from luigi_ilsvrc.dataset.splits import SPLITS, TRAIN
 from luigi_ilsvrc.dataset.synsets import SYNSET_ENGLISH_KEY, UNIQUE_SYNSETS, VALIDATION_SYNSET_LABELS
 from luigi_ilsvrc.findings import Finding, Kind
+from luigi_ilsvrc.formats.side_files import each_shard
 from luigi_ilsvrc.formats.table import FORMATS
 from luigi_ilsvrc.layouts.source_folders import source_links
 from luigi_ilsvrc.layouts.table import LAYOUTS
@@ -251,11 +252,7 @@ def _shard_names(format_name: str, shard_counts: Mapping[str, int] | None) -> Is
     record_format = FORMATS[format_name]
     if shard_counts is None:
         return record_format.is_shard_name
-    return {
-        record_format.shard_name(split, shard, num_shards)
-        for split, num_shards in shard_counts.items()
-        for shard in range(num_shards)
-    }.__contains__
+    return {record_format.shard_name(*shard) for shard in each_shard(shard_counts)}.__contains__
 
 
 def find_extra(folder: OutputFolder) -> Iterator[Finding]:

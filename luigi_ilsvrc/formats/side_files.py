@@ -37,6 +37,11 @@ Splits = Mapping[str, Iterable[WrittenShard]]
 """The shards of each split, in their order; they are read one after the other while this is iterated over."""
 
 
+def each_shard(shard_counts: Mapping[str, int]) -> Iterator[tuple[str, int, int]]:
+    """Yield split, number and count of each shard, as `shard_name` of a format takes them."""
+    return ((split, shard, count) for split, count in shard_counts.items() for shard in range(count))
+
+
 class SideFiles(NamedTuple):
     """Files of one kind, which one task makes.
 

@@ -26,7 +26,7 @@ from luigi_ilsvrc.formats.example import (
 )
 from luigi_ilsvrc.formats.plan import PlannedImage
 from luigi_ilsvrc.formats.shard import ShardError
-from luigi_ilsvrc.formats.side_files import SideFiles, Splits
+from luigi_ilsvrc.formats.side_files import SideFiles, Splits, each_shard
 from luigi_ilsvrc.formats.tfds_metadata import metadata
 
 # The format, see `formats.table.Format` ----------------------------------------------------------------
@@ -94,7 +94,7 @@ def image_in(record: bytes) -> bytes:
 
 
 def _index_names(shard_counts: Mapping[str, int]) -> list[str]:
-    return [shard_name(split, shard, count) for split, count in shard_counts.items() for shard in range(count)]
+    return [shard_name(*shard) for shard in each_shard(shard_counts)]
 
 
 def _write_index(splits: Splits) -> Iterator[tuple[str, bytes]]:

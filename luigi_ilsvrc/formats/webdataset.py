@@ -20,7 +20,7 @@ from luigi_ilsvrc.dataset.tar_writer import header, padding, size_in_tar
 from luigi_ilsvrc.formats.details import RecordDetails
 from luigi_ilsvrc.formats.plan import PlannedImage
 from luigi_ilsvrc.formats.shard import ShardError
-from luigi_ilsvrc.formats.side_files import SideFiles, Splits, WrittenShard
+from luigi_ilsvrc.formats.side_files import SideFiles, Splits, WrittenShard, each_shard
 
 # The format, see `formats.table.Format` ----------------------------------------------------------------
 
@@ -127,9 +127,7 @@ def _index_name(shard: str) -> str:
 
 
 def _index_names(shard_counts: Mapping[str, int]) -> list[str]:
-    return [
-        _index_name(shard_name(split, shard, count)) for split, count in shard_counts.items() for shard in range(count)
-    ]
+    return [_index_name(shard_name(*shard)) for shard in each_shard(shard_counts)]
 
 
 def _write_index(splits: Splits) -> Iterator[tuple[str, bytes]]:

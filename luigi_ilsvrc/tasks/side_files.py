@@ -11,7 +11,7 @@ import luigi
 
 from luigi_ilsvrc.formats.details import parse_records
 from luigi_ilsvrc.formats.plan import read_plan
-from luigi_ilsvrc.formats.side_files import SideFiles, WrittenShard
+from luigi_ilsvrc.formats.side_files import SideFiles, WrittenShard, each_shard
 from luigi_ilsvrc.formats.table import FORMATS
 from luigi_ilsvrc.layouts.index import damaged
 from luigi_ilsvrc.progress import Progress
@@ -100,7 +100,7 @@ class SideFilesTask(RecordsTask, BuildTask):
 
     def _shard_names(self) -> list[str]:
         shard_name = FORMATS[self.format_name].shard_name
-        return [shard_name(split, shard, count) for split, count in self.counts.items() for shard in range(count)]
+        return [shard_name(*shard) for shard in each_shard(self.counts)]
 
     def _made_from(self) -> dict[str, str]:
         """Return the digests of the plans. Raises `ManifestError`."""
