@@ -50,6 +50,9 @@ _VALIDATION_IMAGE = "ILSVRC2012_val_"
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
+_PART = re.compile(r"part-[0-9]+-of-[0-9]+(?:-.*)?", re.IGNORECASE)
+"""What the files of a verification of a part of the build have in their names: ``2026-11-22-part-3-of-7.json``."""
+
 _SIZE = re.compile(r"(?:.*-)?(?:short|max)[0-9]+", re.IGNORECASE)
 """What the folders of resized records end in: ``tfrecords-short256``, ``tfrecords-10percent-max500``."""
 
@@ -167,8 +170,8 @@ def subset_name(value: str) -> str:
     ------
     SubsetError
         If the name has other characters than letters, digits, ``.``, ``_`` and ``-``, or more than 64; if it means
-        something else; if it ends in a size or contains ``.partial``. Upper and lower case are the
-        same, as some file systems do not tell them apart.
+        something else; if it ends in a size, begins like ``part-3-of-7``, or contains ``.partial``. Upper and lower
+        case are the same, as some file systems do not tell them apart.
     """
     if value in PACKAGED:
         return value
@@ -182,6 +185,8 @@ def subset_name(value: str) -> str:
         reason = f"is that of the packaged subset {name.lower()}"
     elif _SIZE.fullmatch(name):
         reason = "would be read as a size of images"
+    elif _PART.fullmatch(name):
+        reason = "would be read as a part of a verification"
     elif PARTIAL_SUFFIX in name.lower():
         reason = "would be read as an unfinished output"
     if reason:

@@ -160,6 +160,8 @@ def test_a_subset_has_the_name_of_its_file_without_the_ending(value: str, name: 
         ("MAX500", "would be read as a size of images"),
         ("dogs-short256.txt", "would be read as a size of images"),
         ("a-b-max1.txt", "would be read as a size of images"),
+        ("part-3-of-7.txt", "would be read as a part of a verification"),
+        ("Part-1-of-2-dogs.txt", "would be read as a part of a verification"),
         ("dogs.partial.txt", "would be read as an unfinished output"),
         ("dogs.partial-v2.txt", "would be read as an unfinished output"),
         (".txt", "is not 1 to 64 letters"),
