@@ -3,7 +3,7 @@
 import logging
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from luigi_ilsvrc.dataset.archives import ALL_ARCHIVES
@@ -11,19 +11,21 @@ from luigi_ilsvrc.dataset.paths import DataSetPaths
 from luigi_ilsvrc.download.partial_file import companion_files
 from luigi_ilsvrc.inventory import find_unfinished, output_folders
 from luigi_ilsvrc.storage.locks import locked_if_free
-from luigi_ilsvrc.storage.temporary import is_abandoned, partial_path
+from luigi_ilsvrc.storage.temporary import PARTIAL_SUFFIX, is_abandoned, partial_path
 
 logger = logging.getLogger(__name__)
 
 
 def remove_abandoned(paths: DataSetPaths, max_age: float) -> None:
     """Remove the unfinished outputs that nobody is making any more; see `abandoned_outputs`."""
-    for path in abandoned_outputs(paths, max_age):
-        try:
-            _remove(path)
-        except OSError as error:
-            # It harms nothing: a data set that may only be read is no less complete.
-            logger.warning("cannot remove %s: %s", path, error.strerror)
+    _remove_all(abandoned_outputs(paths, max_age))
+
+
+def remove_abandoned_verifications(paths: DataSetPaths, max_age: float) -> None:
+    """Remove what verifications have left that died; they are no part of the build. `max_age` is in seconds."""
+    now = time.time()
+    unfinished = paths.verifications.glob(f"*{PARTIAL_SUFFIX}")
+    _remove_all(path for path in unfinished if is_abandoned(path, max_age, now))
 
 
 def abandoned_outputs(paths: DataSetPaths, max_age: float) -> Iterator[Path]:
@@ -70,6 +72,15 @@ def _is_free(path: Path, without_locks: bool) -> bool:
             return is_free or not path.exists()
     except OSError:
         return without_locks
+
+
+def _remove_all(paths: Iterable[Path]) -> None:
+    for path in paths:
+        try:
+            _remove(path)
+        except OSError as error:
+            # It harms nothing: a data set that may only be read is no less complete.
+            logger.warning("cannot remove %s: %s", path, error.strerror)
 
 
 def _remove(path: Path) -> None:

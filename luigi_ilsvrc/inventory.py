@@ -97,7 +97,6 @@ def output_folders(
         OutputFolder(paths.timings, is_timings_name),
         OutputFolder(paths.all_begun_records, _is_begun),
         OutputFolder(paths.all_side_manifests, _is_side_manifest),
-        OutputFolder(paths.verifications, lambda name: True),
     ]
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from luigi_ilsvrc.dataset.archives import Archive
 from luigi_ilsvrc.dataset.splits import TRAIN, VALIDATION
+from luigi_ilsvrc.storage.temporary import owned_path
 
 _CLASS_FOLDERS = {TRAIN: "training_images", VALIDATION: "validation_images"}
 
@@ -194,7 +195,7 @@ class DataSetPaths:
 
     def verification_run(self, name: str, run: str) -> Path:
         """Return the folder of what one run of a verification reads and computes."""
-        return self.verifications / f"{name}-{run}"
+        return owned_path(self.verifications / name, run)
 
     @cached_property
     def build_record(self) -> Path:

@@ -21,8 +21,17 @@ _OWNER = re.compile(
 
 def temporary_path(path: Path) -> Path:
     """Return a name beside `path` that no other process has, and no other call gives."""
+    return owned_path(path, new_owner())
+
+
+def new_owner() -> str:
+    """Return what tells this process, and this call, from all others: ``<host>-<pid>-<start>-<random>``."""
     pid = os.getpid()
-    owner = f"{host_id()}-{pid}-{_own_start(pid)}-{secrets.token_hex(4)}"
+    return f"{host_id()}-{pid}-{_own_start(pid)}-{secrets.token_hex(4)}"
+
+
+def owned_path(path: Path, owner: str) -> Path:
+    """Return the temporary name beside `path` that has an owner, as `new_owner` gave it."""
     return path.with_name(f"{path.name}.{owner}{PARTIAL_SUFFIX}")
 
 

@@ -52,7 +52,7 @@ class VerifyBuild(FormatsTask, VerificationTask):
     """
 
     # Both tell one run from another of the same day: the scheduler keeps the values with which a task was scheduled.
-    started = luigi.Parameter(default=STARTED, description="when it began, in ns")
+    started = luigi.Parameter(default=STARTED, description="the process that began it")
     repair = SwitchParameter(
         default=False,
         description="true removes damaged outputs, so that the next BuildAll makes just those again",
@@ -180,10 +180,11 @@ class VerifyBuild(FormatsTask, VerificationTask):
         report.renew(TaskProgress(self))
 
     def _remove_parts(self) -> None:
-        """Remove the parts of this run, and of others that were killed."""
-        for path in self.paths.verifications.glob(f"{self.verification_name}-[0-9]*"):
-            if path.is_dir():
-                shutil.rmtree(path)
+        """Remove the parts of this run, and of others that were killed; not those of one that is at work."""
+        own = self.paths.verification_run(self.verification_name, self.started)
+        if own.exists():
+            shutil.rmtree(own)
+        cleanup.remove_abandoned_verifications(self.paths, self.leftover_seconds)
 
 
 def _describe(findings: Sequence[Finding], data_dir: Path, findings_file: Path, advice: str) -> str:

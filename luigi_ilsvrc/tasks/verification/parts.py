@@ -4,7 +4,6 @@ import datetime
 import json
 import os
 import shlex
-import time
 import zlib
 from collections.abc import Iterable
 from contextlib import suppress
@@ -30,6 +29,7 @@ from luigi_ilsvrc.storage.manifest import (
     serialize_manifest,
 )
 from luigi_ilsvrc.storage.publish import replace_file
+from luigi_ilsvrc.storage.temporary import new_owner
 from luigi_ilsvrc.storage.trailer import DamagedFileError
 from luigi_ilsvrc.tasks.base import folder_of
 from luigi_ilsvrc.tasks.downloads import DOWNLOADS
@@ -41,7 +41,7 @@ from luigi_ilsvrc.verify.files import Examine, examine_nothing, verify_files
 COUNTS = ("files", "bytes", "records")
 """What each part counts."""
 
-STARTED = str(time.time_ns())
+STARTED = new_owner()
 """Tells runs apart: what one run has read says nothing about what another is going to find."""
 
 WHOLE = "1/1"
@@ -95,7 +95,7 @@ class VerificationTask(OutputTask):
 class VerifyPart(VerificationTask):
     """Reads one output again and writes what it found; succeeds whatever it found."""
 
-    started = luigi.Parameter(default=STARTED, description="when the run began that this is a part of, in ns")
+    started = luigi.Parameter(default=STARTED, description="the process that began the run that this is a part of")
 
     @property
     def name(self) -> str:

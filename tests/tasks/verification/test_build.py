@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from luigi_ilsvrc.dataset.archives import ARCHIVES, TRAIN_ARCHIVE
+from luigi_ilsvrc.storage.temporary import temporary_path
 from tests.reliability.flip import build_contents, flip_a_byte, named, output_files
 from tests.support.abandoned import left_by_a_dead_process
 from tests.support.running import contents, times
@@ -60,6 +61,18 @@ def test_a_whole_build_gives_the_dates_file_and_a_second_run_does_nothing(data_d
     status, output = verify(data_dir, ilsvrc)
     assert (status, "Did not run any tasks" in output) == (0, True), output
     assert times(data_dir) == before
+
+
+def test_a_verification_removes_what_dead_ones_left_and_not_what_another_is_at_work_with(
+    data_dir: Path, ilsvrc: Path
+) -> None:
+    folder = data_dir / "ilsvrc2012" / "verification"
+    left_by_a_dead_process(folder / "2026-11-21", is_folder=True)
+    at_work = temporary_path(folder / "2026-11-22")
+    at_work.mkdir()
+    status, output = verify(data_dir, ilsvrc)
+    assert status == 0, output
+    assert verifications(data_dir) == sorted(["2026-11-22.json", at_work.name])
 
 
 def test_a_build_without_archives_and_with_hidden_files_verifies(data_dir: Path, ilsvrc: Path) -> None:
