@@ -19,9 +19,10 @@ _ARGUMENTS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--window-size=1400,900"),
     # The page needs no network but luigid's.
     *("--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update"),
-    "--disable-sync",
+    # In a container, the shared memory is often small.
+    *("--disable-sync", "--disable-dev-shm-usage"),
 )
-_PATIENCE = 30.0
+_PATIENCE = 90.0
 _MOVES = 1.0
 """Seconds for which the page moves parts of itself after something was opened."""
 
@@ -44,10 +45,10 @@ class WebView:
     def open_tasks(self, status: str = "", name: str = "") -> None:
         """Open the list of tasks of a status, or of all, of which the name or the details contain something."""
         self._open("#tab=tasks")
-        # The page fills the boxes at the top when it has the tasks.
-        self.wait_for(lambda: self._text("#DONE_info .info-box-number") not in ("", "?"))
+        # The page asks for the tasks of each status by itself; when it has all, it draws the list, then what is beside it.
+        self.wait_for(lambda: self._visible(".sidebar .sidebar-menu"))
         if status:
-            self._find(f"#{status}_info").click()
+            self._click(f"#{status}_info")
         box = self._find("#taskTable_filter input[type=search]")
         box.send_keys(name)
 
@@ -98,7 +99,9 @@ class WebView:
 
     def forgive(self) -> None:
         """Press the button that has the first failed task of the list run again."""
-        self._find("#taskTable .forgiveFailures").click()
+        self._click("#taskTable .forgiveFailures")
+        # The page removes the button when luigid has answered; before that, another page would end the request.
+        self.wait_for(lambda: not self._visible("#taskTable .forgiveFailures"))
 
     def save_picture(self, path: Path, height: int = 900) -> None:
         """Save what is seen in a window of this height, in pixels, as a PNG file."""
@@ -128,6 +131,16 @@ class WebView:
     def _find(self, selector: str) -> Any:
         return self.wait_for(lambda: next(iter(self._visible(selector)), None))
 
+    def _click(self, selector: str) -> None:
+        def click() -> bool:
+            for element in self._visible(selector)[:1]:
+                element.click()
+                return True
+            return False
+
+        # The page may replace or cover what was found just before.
+        self.wait_for(click)
+
     def _visible(self, selector: str) -> list[Any]:
         return [it for it in self._browser.find_elements(By.CSS_SELECTOR, selector) if it.is_displayed()]
 
@@ -135,7 +148,7 @@ class WebView:
         return str(self._browser.find_element(By.CSS_SELECTOR, selector).text)
 
     def _open_box(self, button: str, box: str) -> str:
-        self._find(f"#taskTable .{button}").click()
+        self._click(f"#taskTable .{button}")
         return str(self.wait_for(lambda: self._text(f"#{box} pre")))
 
 
