@@ -4,14 +4,18 @@ import logging
 import multiprocessing
 import os
 import signal
-import time
+import threading
 from collections.abc import Iterator
 from multiprocessing.connection import Connection
+from multiprocessing.synchronize import Event
 from pathlib import Path
 
 import pytest
 
 from luigi_ilsvrc.storage.locks import locked, locked_if_free, output_lock
+from tests.reliability.kill import wait_until
+
+_PATIENCE = 60.0
 
 
 def open_file(path: Path) -> int:
@@ -43,18 +47,30 @@ def messages() -> Iterator[list[str]]:
     logger.setLevel(level)
 
 
-def hold(path: Path, inside: Connection, seconds: float, rename_to: Path | None) -> None:
+def end_when_waited_for(messages: list[str]) -> Event:
+    """Return an event that is set when the module has logged that it waits."""
+    event = multiprocessing.Event()
+
+    def wait() -> None:
+        wait_until(lambda: bool(messages), _PATIENCE)
+        event.set()
+
+    threading.Thread(target=wait, daemon=True).start()
+    return event
+
+
+def hold(path: Path, inside: Connection, end: Event, rename_to: Path | None) -> None:
     with locked(path, open_file):
         inside.send(True)
-        time.sleep(seconds)
+        end.wait(_PATIENCE)
         if rename_to:
             path.rename(rename_to)
 
 
-def start_holder(path: Path, seconds: float, rename_to: Path | None = None) -> multiprocessing.Process:
-    """Start a process that holds the lock for some seconds; return when it has it."""
+def start_holder(path: Path, end: Event, rename_to: Path | None = None) -> multiprocessing.Process:
+    """Start a process that holds the lock until an event; return when it has it."""
     inside, sender = multiprocessing.Pipe()
-    process = multiprocessing.Process(target=hold, args=(path, sender, seconds, rename_to))
+    process = multiprocessing.Process(target=hold, args=(path, sender, end, rename_to))
     process.start()
     inside.recv()
     return process
@@ -63,7 +79,7 @@ def start_holder(path: Path, seconds: float, rename_to: Path | None = None) -> m
 @pytest.fixture
 def holder(path: Path) -> Iterator[multiprocessing.Process]:
     """A process that holds the lock of a file until it is killed."""
-    process = start_holder(path, 60)
+    process = start_holder(path, multiprocessing.Event())
     yield process
     process.kill()
     process.join()
@@ -85,7 +101,7 @@ def test_a_missing_file_is_made_by_the_function_that_opens_it(tmp_path: Path) ->
 
 
 def test_a_lock_of_another_process_is_waited_for_and_logged_once(path: Path, messages: list[str]) -> None:
-    process = start_holder(path, 0.3)
+    process = start_holder(path, end_when_waited_for(messages))
     with locked(path, open_file):
         process.join(timeout=30)
         assert process.exitcode == 0
@@ -113,8 +129,10 @@ def test_a_lock_ends_with_an_exception(path: Path) -> None:
         assert is_free
 
 
-def test_if_the_former_owner_has_renamed_the_file_a_new_one_is_locked(path: Path, tmp_path: Path) -> None:
-    process = start_holder(path, 0.3, rename_to=tmp_path / "published")
+def test_if_the_former_owner_has_renamed_the_file_a_new_one_is_locked(
+    path: Path, tmp_path: Path, messages: list[str]
+) -> None:
+    process = start_holder(path, end_when_waited_for(messages), rename_to=tmp_path / "published")
     with locked(path, open_file) as descriptor:
         process.join()
         assert not os.path.samestat(os.fstat(descriptor), (tmp_path / "published").stat())
@@ -162,10 +180,10 @@ def test_a_lock_that_is_given_to_everybody_is_no_error(path: Path, monkeypatch: 
 # The lock of an output -----------------------------------------------------------------------------------------------
 
 
-def make_output(directory: Path, seconds: float, inside: Connection) -> None:
+def make_output(directory: Path, end: Event, inside: Connection) -> None:
     with output_lock(directory / "locks" / "output", directory / "output"):
         inside.send(True)
-        time.sleep(seconds)
+        end.wait(_PATIENCE)
         (directory / "output").touch()
 
 
@@ -173,7 +191,7 @@ def test_a_second_process_waits_until_the_output_is_made_and_says_for_which(
     tmp_path: Path, messages: list[str]
 ) -> None:
     inside, sender = multiprocessing.Pipe()
-    process = multiprocessing.Process(target=make_output, args=(tmp_path, 0.3, sender))
+    process = multiprocessing.Process(target=make_output, args=(tmp_path, end_when_waited_for(messages), sender))
     process.start()
     inside.recv()
     with output_lock(tmp_path / "locks" / "output", tmp_path / "output"):
@@ -198,7 +216,7 @@ def test_nothing_is_left_of_the_lock_of_an_output_that_fails(tmp_path: Path) -> 
 
 def test_the_lock_that_a_killed_process_left_is_in_nobodys_way(tmp_path: Path) -> None:
     inside, sender = multiprocessing.Pipe()
-    process = multiprocessing.Process(target=make_output, args=(tmp_path, 60, sender))
+    process = multiprocessing.Process(target=make_output, args=(tmp_path, multiprocessing.Event(), sender))
     process.start()
     inside.recv()
     process.kill()

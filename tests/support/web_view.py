@@ -45,7 +45,7 @@ class WebView:
     def open_tasks(self, status: str = "", name: str = "") -> None:
         """Open the list of tasks of a status, or of all, of which the name or the details contain something."""
         self._open("#tab=tasks")
-        # The page asks for the tasks of each status by itself; when it has all, it draws the list, then what is beside it.
+        # The page asks for the tasks of each status by itself; when it has all, it draws the list, then the menu.
         self.wait_for(lambda: self._visible(".sidebar .sidebar-menu"))
         if status:
             self._click(f"#{status}_info")
