@@ -114,8 +114,9 @@ class Submission:
 
     def wait_for_assistant(self) -> str:
         """Wait until an assistant is downloading; return its job's id."""
-        assert wait_until(lambda: bool(self._downloading()), 30), self.said()
-        [log] = self._downloading()
+        assert wait_until(lambda: bool(self._downloading()), _LONGEST_BUILD), self.said()
+        # Of two assistants, both may be, if the main worker was slow to begin.
+        log, *_ = self._downloading()
         return "_".join(log.stem.split("-")[-2:])
 
     def _downloading(self) -> list[Path]:
