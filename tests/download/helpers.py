@@ -46,10 +46,14 @@ def md5_of(data: bytes | bytearray) -> str:
 
 
 class Fetch:
-    """A download with short time-outs. It notes the delays instead of sleeping, and all calls of progress."""
+    """A download that notes the delays instead of sleeping, and all calls of progress.
 
-    def __init__(self, connections: int = 4) -> None:
+    Its time-out is far longer than a busy machine takes to answer; a test of a server that answers no more gives one.
+    """
+
+    def __init__(self, connections: int = 4, timeout: float = 60) -> None:
         self.connections = connections
+        self.timeout = timeout
         self.waits: list[float] = []
         self.calls: list[tuple[str, int, int | None, str]] = []
         self.callers: set[threading.Thread] = set()
@@ -69,7 +73,7 @@ class Fetch:
         cookies: Cookies | None = None,
         connections: int | None = None,
         attempts: int = 3,
-        timeout: float = 1,
+        timeout: float | None = None,
         min_rate: float = 0,
         progress: Progress | None = None,
     ) -> None:
@@ -82,7 +86,7 @@ class Fetch:
             cookies=cookies,
             connections=connections or self.connections,
             attempts=attempts,
-            timeout=timeout,
+            timeout=timeout or self.timeout,
             min_rate=min_rate,
             sleep=self.waits.append,
             progress=progress or self._note,
@@ -143,7 +147,7 @@ def in_another_process(source: str | Path, destination: Path) -> subprocess.Pope
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)

@@ -3,6 +3,8 @@
 import os
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -43,7 +45,7 @@ from luigi_ilsvrc.download import segments
 from luigi_ilsvrc.download.download import download
 vars(segments).update(MIN_SEGMENT=10_000, MAX_SEGMENT=60_000, MIN_BYTES_PER_CONNECTION=20_000)
 source, name, path, md5, connections = sys.argv[1:]
-download(source, name, Path(path), md5=md5, connections=int(connections), timeout=5, sleep=lambda seconds: None)
+download(source, name, Path(path), md5=md5, connections=int(connections), timeout=60, sleep=lambda seconds: None)
 """
 
 
@@ -66,7 +68,7 @@ def start(request: pytest.FixtureRequest, destination: Path) -> Callable[..., "s
 
 
 def ends_well(process: "subprocess.Popen[str]") -> bool:
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=120)
     # Whoever loses may end with an error, but not with one of the program itself.
     assert process.returncode == 0 or "Error: " in said.strip().splitlines()[-1], said
     return process.returncode == 0
@@ -121,9 +123,19 @@ def test_one_that_receives_wrong_bytes_does_not_spoil_the_others_file(
 def test_the_partial_file_is_removed_emptied_and_replaced_meanwhile(
     seed: int, start: Start, server: HostileServer, destination: Path
 ) -> None:
-    server.script = [hostile.trickle(50_000, 10_000, 0.02)] * 99
+    is_changed = threading.Event()
+
+    def wait_for_the_change(handler: hostile.Handler) -> None:
+        _, rest = handler.rest()
+        handler.wfile.write(rest[:50_000])
+        is_changed.wait(60)
+        for begin in range(50_000, len(rest), 10_000):
+            handler.wfile.write(rest[begin : begin + 10_000])
+            time.sleep(0.02)
+
+    server.script = [wait_for_the_change]
     first = start(server.url)
-    wait_until(lambda: bytes_of(partial_of(destination)) >= 50_000)
+    wait_until(lambda: bytes_of(partial_of(destination)) == 50_000)
     partial = partial_of(destination)
     if seed == 0:
         partial.unlink()
@@ -135,6 +147,7 @@ def test_the_partial_file_is_removed_emptied_and_replaced_meanwhile(
         other = partial.with_name("other")
         other.write_bytes(b"x" * 60_000)
         other.rename(partial)
+    is_changed.set()
     well = ends_well(first)
     partial.with_name(f"{partial.name}.elsewhere").unlink(missing_ok=True)
     if not well:

@@ -43,7 +43,7 @@ def test_a_body_that_breaks_off_is_resumed_at_that_byte(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     server.script = [failure]
-    fetch(server.url, destination)
+    fetch(server.url, destination, timeout=3)
     assert_only_file(destination)
     assert server.header("Range") == [None, "bytes=100000-"]
     assert reason in caplog.text

@@ -47,7 +47,7 @@ def test_a_signature_is_in_no_error_log_or_state_file(
 ) -> None:
     server.script = [hostile.close_at(50_000), reply, hostile.answer(404)]
     with pytest.raises(DownloadError) as caught:
-        fetch(server.url + QUERY, destination)
+        fetch(server.url + QUERY, destination, timeout=3)
     assert server.requests[0].path.endswith(QUERY)
     assert "urllib3" in {record.name.partition(".")[0] for record in caplog.records}
     shown = "".join(traceback.format_exception(caught.value))

@@ -22,6 +22,8 @@ from typing import NamedTuple
 
 Behaviour = Callable[["Handler"], None]
 
+_LONGEST_TEST = 120.0
+
 
 class Request(NamedTuple):
     path: str
@@ -143,7 +145,7 @@ def stall_at(count: int) -> Behaviour:
 
     def behave(handler: Handler) -> None:
         handler.wfile.write(handler.rest()[1][:count])
-        handler.server.is_stopping.wait(10)
+        handler.server.is_stopping.wait(_LONGEST_TEST)
         handler.close_connection = True
 
     return behave
@@ -153,7 +155,7 @@ def hold_at(count: int, resume: threading.Event) -> Behaviour:
     def behave(handler: Handler) -> None:
         _, rest = handler.rest()
         handler.wfile.write(rest[:count])
-        resume.wait(10)
+        resume.wait(_LONGEST_TEST)
         handler.wfile.write(rest[count:])
 
     return behave

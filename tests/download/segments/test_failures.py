@@ -31,7 +31,7 @@ def test_if_one_connection_fails_the_others_do_its_work(
     failure: hostile.Behaviour, server: HostileServer, destination: Path, fetch: Fetch
 ) -> None:
     server.script = [begin, failure]
-    fetch(server.url, destination)
+    fetch(server.url, destination, timeout=3)
     assert_only_file(destination)
     assert fetch.waits == []
 
