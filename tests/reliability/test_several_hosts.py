@@ -26,9 +26,9 @@ _STALE = 1.0
 """Seconds that a host may not see what another one has made."""
 _IDLE_MINUTES = 0.5
 """After which an assistant of these tests ends."""
-_LONGEST_BUILD = 90.0
+_LONGEST_BUILD = 300.0
 """Seconds, of this miniature and two hosts, whatever happens."""
-_ENDS_BY_ITSELF = _IDLE_MINUTES * 60 + 30
+_ENDS_BY_ITSELF = _IDLE_MINUTES * 60 + 120
 
 _LEAVE = """
 import sys; from pathlib import Path; from tests.support.abandoned import left_by_a_dead_process
@@ -49,12 +49,12 @@ def is_clear(output: str) -> bool:
 
 def wait_for_work(*assistants: Program) -> None:
     """Wait until assistants ask the scheduler for tasks, so that they get some of a short build."""
-    assert wait_until(lambda: all("Running Worker" in assistant.said() for assistant in assistants), 30)
+    assert wait_until(lambda: all("Running Worker" in assistant.said() for assistant in assistants), 120)
 
 
 def wait_for_tasks(program: Program, count: int) -> None:
     """Wait until a worker has begun to run so many tasks."""
-    assert wait_until(lambda: len(tasks_run(program)) >= count or not program.is_running(), 60), program.said()
+    assert wait_until(lambda: len(tasks_run(program)) >= count or not program.is_running(), 120), program.said()
     assert program.is_running(), program.said()
 
 
@@ -93,10 +93,11 @@ def test_two_hosts_share_the_tasks_of_a_build(hosts: Cluster, built: Path) -> No
 
 def test_an_assistant_that_starts_before_luigid_waits_for_it(hosts: Cluster, built: Path) -> None:
     assistant = hosts.start_assistant(_IDLE_MINUTES)
-    time.sleep(3)
+    assert wait_until(lambda: "does not answer: waiting for it" in assistant.said(), 120), assistant.said()
     assert assistant.is_running(), assistant.said()
     assert "Traceback" not in assistant.said(), assistant.said()
     hosts.start_luigid()
+    wait_for_work(assistant)
     main = hosts.start_main()
     assert main.wait(_LONGEST_BUILD) == 0, main.said()
     assert assistant.wait(_ENDS_BY_ITSELF) == 0, assistant.said()
@@ -192,7 +193,8 @@ def test_a_build_goes_on_soon_when_its_main_worker_is_killed_and_started_again(h
     main.end()
     again = hosts.start_main()
     assert again.wait(_LONGEST_BUILD) == 0, hosts.said()
-    assert longest_idle(hosts.programs, time.monotonic())[0] < 15, hosts.said()
+    # Without a look at the process, the killed worker would be lost after a minute.
+    assert longest_idle(hosts.programs, time.monotonic())[0] < 40, hosts.said()
     check_built(hosts, built)
 
 
@@ -227,6 +229,6 @@ def test_a_build_is_complete_after_luigid_was_started_again(
     hosts.start_luigid(*options)
     finish(hosts, main)
     assert unfinished(main) == [], main.said()
-    assert wait_until(lambda: not unfinished(assistant), 10), assistant.said()
+    assert wait_until(lambda: not unfinished(assistant), 60), assistant.said()
     assert assistant.is_running(), assistant.said()
     check_built(hosts, built)

@@ -96,7 +96,7 @@ def cluster(directory: Path, source: object, stale: float, options: Sequence[obj
         yield Cluster(made, source, options)
 
 
-def wait_for_port(program: Program, port: int, seconds: float = 30) -> None:
+def wait_for_port(program: Program, port: int, seconds: float = 90) -> None:
     """Wait until a program listens. Raises RuntimeError with what it has written if it does not."""
     deadline = time.monotonic() + seconds
     while program.is_running() and time.monotonic() < deadline:

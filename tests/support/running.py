@@ -135,7 +135,7 @@ def address(port: int) -> tuple[object, ...]:
 
 def wait_for_port(port: int) -> None:
     """Wait until a server takes connections on loopback. Raises TimeoutError."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 90
     while time.monotonic() < deadline:
         with closing(socket.socket()) as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
