@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.reliability.kill import Build, leftovers, wait_until
+from tests.support import slow_tasks
 from tests.support.in_process import run
+from tests.support.running import PROJECT
 from tests.support.source_forms import FORMS, source_below
 
 pytestmark = pytest.mark.slow
@@ -59,9 +61,11 @@ def test_a_build_killed_among_its_shards_ends_with_the_same(
 ) -> None:
     data_dir = tmp_path / "data"
     arguments = ["BuildAll", "--data-dir", data_dir, "--source", ilsvrc, *OPTIONS, "--workers", "2"]
-    killed = Build(arguments, tmp_path / "log")
+    # With tasks that take longer: otherwise all shards may be there before it is killed.
+    slow = ("--worker-task-process-context", f"{slow_tasks.__name__}.{slow_tasks.Slow.__name__}")
+    killed = Build([*arguments, *slow], tmp_path / "log", {"PYTHONPATH": str(PROJECT)})
     try:
-        assert wait_until(lambda: len(shards_in(data_dir)) > 0, 60), killed.said()
+        assert wait_until(lambda: len(shards_in(data_dir)) > 0, 120), killed.said()
         os.kill(killed.worker.pid, signal.SIGKILL)
         assert killed.is_gone(), killed.said()
     finally:
