@@ -3,7 +3,7 @@ import shutil
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -26,7 +26,7 @@ pytestmark = [
 
 class SlowHandler(SimpleHTTPRequestHandler):
     def copyfile(self, source: Any, outputfile: Any) -> None:
-        while piece := source.read(500):
+        while piece := source.read(200):
             outputfile.write(piece)
             time.sleep(0.1)
 
@@ -60,7 +60,7 @@ def downloading(ilsvrc: Path, data_dir: Path, *options: str) -> Iterator[Build]:
             data_dir.with_name("log"),
         )
         try:
-            assert wait_until(lambda: partial_file.exists() and partial_file.stat().st_size > 0, 30), build.said()
+            assert wait_until(lambda: partial_file.exists() and partial_file.stat().st_size > 0, 120), build.said()
             yield build
         finally:
             build.end()
@@ -75,7 +75,7 @@ def test_a_killed_worker_leaves_no_process_behind_and_the_next_run_completes(
     with downloading(ilsvrc, data_dir, "--workers", workers) as build:
         assert bool(build.children()) == (workers == "2")
         os.kill(build.worker.pid, number)
-        assert build.is_gone(within=10), build.said()
+        assert build.is_gone(within=45), build.said()
     status, output = luigi("BuildAll", "--data-dir", data_dir, "--source", ilsvrc, *QUICK)
     assert status == 0, output
     assert contents(data_dir) == contents(built_without_shards)
@@ -86,10 +86,12 @@ def test_the_killed_child_of_a_worker_fails_its_task_alone(
 ) -> None:
     data_dir = tmp_path / "data"
     with downloading(ilsvrc, data_dir, "--workers", "2") as build:
-        assert wait_until(lambda: len(build.children()) == 2, 10)
+        assert wait_until(lambda: len(build.children()) == 2, 60)
         for child in build.children():
-            os.kill(child, signal.SIGKILL)
-        assert wait_until(lambda: "died unexpectedly with exit code -9" in build.said(), 10), build.said()
+            # A short task may end by itself meanwhile, and the next one begin.
+            with suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
+        assert wait_until(lambda: "died unexpectedly with exit code -9" in build.said(), 60), build.said()
     status, output = luigi("BuildAll", "--data-dir", data_dir, "--source", ilsvrc, *QUICK)
     assert status == 0, output
     assert contents(data_dir) == contents(built_without_shards)
