@@ -39,7 +39,7 @@ def interrupt(*arguments: object, when: Callable[[str], bool], times: int = 1) -
         command = [sys.executable, "-m", "luigi", "--module", "luigi_ilsvrc", *map(str, arguments), "--local-scheduler"]
         os.execve(sys.executable, command, {**os.environ, "LUIGI_CONFIG_PATH": str(PROJECT / "luigi.cfg")})
     screen, pressed, next_press = "", 0, 0.0
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 240
     while time.monotonic() < deadline:
         if select.select([terminal], [], [], 0.02)[0]:
             try:
