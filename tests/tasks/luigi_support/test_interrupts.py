@@ -59,7 +59,7 @@ def test_a_lock_that_an_interrupt_left_stops_no_other_thread(monkeypatch: pytest
     release_log_locks()
     other = threading.Thread(target=logger.error, args=["stopped"], daemon=True)
     other.start()
-    other.join(10)
+    other.join(60)
     assert [record.getMessage() for record in handler.buffer] == ["stopped"]
 
 

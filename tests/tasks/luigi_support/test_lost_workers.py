@@ -146,7 +146,7 @@ def test_a_task_that_luigid_has_failed_with_its_worker_is_given_out_again(
         # The worker's own watch has begun to look; the other worker does not vanish at once.
         time.sleep(4)
         scheduler.ping(worker="ours")
-        assert wait_until(lambda: status(scheduler) == "PENDING", 20)
+        assert wait_until(lambda: status(scheduler) == "PENDING", 60)
 
 
 def test_a_task_whose_output_is_there_is_not_given_out_again(

