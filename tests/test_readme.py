@@ -149,7 +149,7 @@ def test_a_build_with_an_assistant_ends_well_and_so_does_the_assistant(checkout:
         )
         command = build.replace("--scheduler-host scheduler", here).replace(DATA_DIR, str(tmp_path / "data"))
         status, output = run(command, checkout, LUIGI_CONFIG_PATH=str(config))
-        assert (status, helper.wait(timeout=60)) == (0, 0), output
+        assert (status, helper.wait(timeout=180)) == (0, 0), output
 
 
 def test_the_continuous_integration_runs_the_test_command_of_the_readme() -> None:

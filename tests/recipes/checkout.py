@@ -55,7 +55,7 @@ def build_with_assistant(
     with _running(luigid, log, environment):
         wait_for_port(port)
         with _running(assistant, log, environment) as other, _running(build, log, environment) as main:
-            status = main.wait(120)
+            status = main.wait(300)
             assert other.poll() is None
     return status
 
@@ -71,6 +71,6 @@ def _running(command: Sequence[str], log: Path, environment: Mapping[str, str]) 
     finally:
         process.send_signal(signal.SIGINT)
         try:
-            process.wait(30)
+            process.wait(120)
         finally:
             process.kill()

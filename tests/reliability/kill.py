@@ -27,7 +27,7 @@ from tests.support.running import LOG_TASKS, PROJECT, contents, http_server
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 SHARDS = ("--train-shards", "16", "--validation-shards", "8")
 _MARK = "ILSVRC_BUILD_UNDER_TEST"
-_PATIENCE = 20.0
+_PATIENCE = 60.0
 """Seconds that what was killed has to go, and a build without one of its children to end or go on."""
 _LONGEST_BUILD = 180.0
 

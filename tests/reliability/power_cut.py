@@ -117,7 +117,7 @@ class PowerCuts:
             build = self._start(disk, arguments)
             try:
                 # Python itself takes a part of the time to start.
-                wait_until(lambda: (disk / "data").exists(), 30)
+                wait_until(lambda: (disk / "data").exists(), 120)
                 moment = took * self._rng.random()
                 if wait_until(lambda: build.worker.poll() is not None, moment):
                     return

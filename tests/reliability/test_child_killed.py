@@ -26,14 +26,14 @@ def start(tasks: str, data_dir: Path, moment: str, workers: int = 2) -> TinyBuil
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_a_build_whose_child_is_killed_while_it_reports_goes_on(data_dir: Path, moment: str, tasks: str) -> None:
     build = start(tasks, data_dir, moment)
-    status = build.wait(30)
+    status = build.wait()
     assert status is not None, f"it hangs: {build.said()}"
     assert len(list(data_dir.iterdir())) == 6
     if moment != "AfterReport":
         assert status != 0
         assert len(build.died()) == 1
         build = start(tasks, data_dir, moment)
-        status = build.wait(30)
+        status = build.wait()
     assert status == 0, build.said()
 
 
@@ -64,7 +64,7 @@ def test_a_build_that_nobody_disturbs_is_complete(tmp_path: Path, tasks: str, wo
 @pytest.mark.slow
 def test_a_child_that_alone_is_interrupted_fails_its_task_and_the_build_goes_on(data_dir: Path) -> None:
     build = start("Tinies", data_dir, "Interrupted")
-    assert build.wait(30) not in (None, 0), build.said()
+    assert build.wait() not in (None, 0), build.said()
     assert len(build.died()) == 1
     assert f"exit code {128 + signal.SIGINT}" in build.said()
     assert "Traceback" not in build.said()

@@ -13,6 +13,8 @@ from tests.support.running import QUICK, contents
 
 pytestmark = pytest.mark.slow
 
+_LONGEST_BUILD = 180
+
 
 def start(ilsvrc: Path, data_dir: Path, name: str, *options: str) -> Build:
     return Build(
@@ -26,7 +28,7 @@ def test_two_builds_in_one_place_without_a_common_scheduler_both_end_well(
     data_dir = tmp_path / "data"
     builds = [start(ilsvrc, data_dir, f"with-{workers}", "--workers", workers) for workers in ("1", "2")]
     for build in builds:
-        assert build.worker.wait(60) == 0, build.said()
+        assert build.worker.wait(_LONGEST_BUILD) == 0, build.said()
     assert contents(data_dir) == contents(built_without_shards)
 
 
@@ -47,11 +49,11 @@ def test_the_same_command_twice_says_that_the_other_is_at_work(
     data_dir = tmp_path / "data"
     with held_up(data_dir):
         first = start(ilsvrc, data_dir, "first")
-        assert wait_until(lambda: "Running Worker" in first.said(), 30)
+        assert wait_until(lambda: "Running Worker" in first.said(), 120)
         second = start(ilsvrc, data_dir, "second")
-        assert second.worker.wait(60) == 10, second.said()
+        assert second.worker.wait(_LONGEST_BUILD) == 10, second.said()
         assert f"Pid(s) {{{first.worker.pid}}} already running" in second.said()
-    assert first.worker.wait(60) == 0, first.said()
+    assert first.worker.wait(_LONGEST_BUILD) == 0, first.said()
     assert contents(data_dir) == contents(built_without_shards)
 
 
@@ -62,8 +64,8 @@ def test_a_build_that_waits_for_another_process_says_so(
     with held_up(data_dir):
         build = start(ilsvrc, data_dir, "waiting")
         said = f"another process is writing {data_dir}/bounding_boxes.csv: waiting for it"
-        assert wait_until(lambda: said in build.said(), 30), build.said()
-    assert build.worker.wait(60) == 0, build.said()
+        assert wait_until(lambda: said in build.said(), 120), build.said()
+    assert build.worker.wait(_LONGEST_BUILD) == 0, build.said()
     assert contents(data_dir) == contents(built_without_shards)
 
 
@@ -73,9 +75,9 @@ def test_a_build_ends_well_beside_another_that_is_killed(
 ) -> None:
     data_dir = tmp_path / "data"
     killed, other = (start(ilsvrc, data_dir, f"with-{workers}", "--workers", workers) for workers in ("3", "2"))
-    wait_until(lambda: killed.said().count("\n") > lines, 30)
+    wait_until(lambda: killed.said().count("\n") > lines, 120)
     os.kill(killed.worker.pid, signal.SIGKILL)
-    assert other.worker.wait(60) == 0, other.said()
+    assert other.worker.wait(_LONGEST_BUILD) == 0, other.said()
     killed.end()
     assert contents(data_dir) == contents(built_without_shards)
     assert leftovers(data_dir) == []

@@ -65,7 +65,7 @@ def test_a_build_goes_on_beside_another_host_that_is_killed(
         Build(["BuildAll", "--data-dir", host / "data", "--source", ilsvrc, *SHARDS], tmp_path / f"{host.name}.log")
         for host in hosts
     ]
-    wait_until(lambda: builds[0].said().count("running") > 8, 30)
+    wait_until(lambda: builds[0].said().count("running") > 8, 120)
     builds[0].end()
     assert builds[1].worker.wait(_LONGEST_BUILD) == 0, builds[1].said()
     assert differences(tmp_path / "shared" / "data", contents(built)) == []

@@ -26,7 +26,7 @@ def test_what_is_made_is_written_to_the_disk_before_the_folder_is_complete(
         written(1)
         assert not synced.is_set()
         written(ENOUGH)
-        assert synced.wait(10)
+        assert synced.wait(60)
 
 
 def test_a_disk_that_does_not_take_the_files_is_an_error_here_as_it_will_not_be_one_again(
