@@ -216,16 +216,23 @@ class ShardTask(RecordsTask, SplitTask, DataSetTask):
     def make(self, path: Path, progress: Progress) -> Files:
         """Write a record for each planned image."""
         self._begin_records()
+        self._remove_side_manifests()
         plan = read_plan(Path(self.clone(PlanShards).output().path), self.shard)
         with ImageReader(self.paths.dataset, self.paths.class_folders(self.split)) as reader:
             entry, records = write_shard(self.record_format(), reader, plan, path, progress, self.resizing)
         self.write_details(serialize_records(records))
+        return {"": entry}
+
+    def _remove_side_manifests(self) -> None:
+        """Let what was made beside an older shard be made again: it may not be that of this one.
+
+        Before the shard is made, and so while it is not there: then nothing can be made beside it. Later, another build
+        may have made all, this shard too.
+        """
         for side_files in self.record_format().SIDE_FILES:
-            # What was made beside an older shard may not be that of this one.
             split = self.split if side_files.is_by_split else ""
             folder = side_files.folder + self.selection
             self.paths.side_manifest(folder, side_files.task, split).unlink(missing_ok=True)
-        return {"": entry}
 
 
 def begun_lines(begun: Mapping[str, str]) -> str:

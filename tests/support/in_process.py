@@ -5,7 +5,6 @@ import os
 import signal
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
@@ -14,6 +13,7 @@ from luigi.retcodes import run_with_retcodes
 
 import luigi_ilsvrc
 from luigi_ilsvrc.dataset.images import load_pillow
+from luigi_ilsvrc.storage.temporary import new_owner
 from tests.support.running import PROJECT
 
 _LONGEST_RUN = 120
@@ -47,8 +47,8 @@ def run(command: str, *arguments: object) -> Run:
     # Luigi's own lock takes all processes with the command line of this one for the same build.
     argv = ["--module", luigi_ilsvrc.__name__, command, *map(str, arguments), "--local-scheduler", "--no-lock"]
     if command == "VerifyBuild":
-        # By default the time when the module was imported, which would be that of this process.
-        argv += ["--started", str(time.time_ns())]
+        # By default what the module has made up when it was imported, which would be the same for all.
+        argv += ["--started", new_owner()]
     with tempfile.TemporaryFile() as log:
         pid = os.fork()
         if pid == 0:
