@@ -10,6 +10,7 @@ Only the command that has made them uses them: its folder has a temporary name, 
 leave which have ended.
 """
 
+import atexit
 import os
 import shutil
 import stat
@@ -36,8 +37,21 @@ _folders: dict[Path, Path] = {}
 
 
 def folder_of_command(path: Path) -> Path:
-    """Return the temporary name of `path` for this process, and for those that it forks after the first call."""
-    return _folders.setdefault(path, temporary_path(path))
+    """Return the temporary name of `path` for this process, and for those that it forks after the first call.
+
+    What lies there is removed when the process of the first call ends: nobody else does so if a worker on another host
+    has run the task that would.
+    """
+    if path not in _folders:
+        _folders[path] = temporary_path(path)
+        atexit.register(_discard_if_of, os.getpid(), _folders[path])
+    return _folders[path]
+
+
+def _discard_if_of(pid: int, ahead: Path) -> None:
+    """Discard what was extracted, unless this is a process that the command has forked."""
+    if os.getpid() == pid:
+        discard(ahead)
 
 
 def _inputs(archive: Path) -> dict[str, str]:

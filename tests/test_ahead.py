@@ -3,6 +3,8 @@
 import errno
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from luigi_ilsvrc.layouts.official import index_train
 from luigi_ilsvrc.progress import no_progress
 from luigi_ilsvrc.storage.manifest import entry_of
 from tests.layouts.archives import SYNSETS, images_in, train_tar
+from tests.support.running import PROJECT
 
 
 @pytest.fixture
@@ -54,6 +57,25 @@ def take(archive: Path, ahead: Path, folder: Path) -> set[str] | None:
         return None
     assert files == {path.name: entry_of(path.read_bytes()) for path in folder.iterdir()}
     return set(files)
+
+
+COMMAND = """
+import os, sys
+from pathlib import Path
+from luigi_ilsvrc.ahead import folder_of_command
+ahead = folder_of_command(Path(sys.argv[1]))
+(ahead / "n01440764").mkdir(parents=True)
+if os.fork() == 0:
+    sys.exit()
+os.wait()
+print(ahead.exists())
+"""
+
+
+def test_what_was_extracted_is_gone_when_the_command_ends_and_not_when_one_of_its_children_does(place: Path) -> None:
+    command = [sys.executable, "-c", COMMAND, str(place)]
+    assert subprocess.run(command, cwd=PROJECT, stdout=subprocess.PIPE, check=True).stdout == b"True\n"
+    assert os.listdir(place.parent) == []
 
 
 def test_what_was_extracted_is_taken_byte_for_byte(archive: Path, ahead: Path, tmp_path: Path) -> None:
