@@ -29,7 +29,7 @@ PATHS = DataSetPaths(DATA)
         (PATHS.verifications, "ilsvrc2012/verification"),
         (PATHS.verification("2026-11-22"), "ilsvrc2012/verification/2026-11-22.json"),
         (PATHS.findings("2026-11-22"), "ilsvrc2012/verification/2026-11-22-damage.txt"),
-        (PATHS.verification_run("2026-11-22", "17"), "ilsvrc2012/verification/2026-11-22-17"),
+        (PATHS.verification_run("2026-11-22", "17"), "ilsvrc2012/verification/2026-11-22.17.partial"),
         (PATHS.build_record, "ilsvrc2012/index/build.json"),
         (PATHS.build_record_copy, "ilsvrc2012/index/tables/build.json"),
         (
