@@ -1,3 +1,5 @@
+import gc
+import os
 import shutil
 import signal
 from pathlib import Path
@@ -13,6 +15,8 @@ from tests.support.running import QUICK, SHARDS, luigi
 def pytest_configure() -> None:
     """Take Ctrl-C as in a terminal: what runs in the background of a shell script ignores it."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    # A forked child disposes of nothing that other tests have left here: tensorflow crashes if that is its own.
+    os.register_at_fork(after_in_child=gc.freeze)
     # How long an example takes says something of the machine, and of what else it does.
     hypothesis.settings.register_profile(
         "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
