@@ -61,7 +61,7 @@ def _picture_download_and_graph(folder: Path) -> None:
         view.save_picture(_PICTURES / "download.png")
         build = BuildAll(data_dir=data_dir, source=url, train_shards=4, validation_shards=2)
         view.open_graph(build.task_id)
-        view.save_picture(_PICTURES / "graph.png", height=1650)
+        view.save_picture(_PICTURES / "graph.png", height=2450)
 
 
 @contextmanager
