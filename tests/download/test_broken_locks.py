@@ -4,7 +4,6 @@ import os
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -124,16 +123,7 @@ def test_the_partial_file_is_removed_emptied_and_replaced_meanwhile(
     seed: int, start: Start, server: HostileServer, destination: Path
 ) -> None:
     is_changed = threading.Event()
-
-    def wait_for_the_change(handler: hostile.Handler) -> None:
-        _, rest = handler.rest()
-        handler.wfile.write(rest[:50_000])
-        is_changed.wait(60)
-        for begin in range(50_000, len(rest), 10_000):
-            handler.wfile.write(rest[begin : begin + 10_000])
-            time.sleep(0.02)
-
-    server.script = [wait_for_the_change]
+    server.script = [hostile.hold_at(50_000, is_changed)]
     first = start(server.url)
     wait_until(lambda: bytes_of(partial_of(destination)) == 50_000)
     partial = partial_of(destination)

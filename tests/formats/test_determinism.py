@@ -62,8 +62,7 @@ def test_a_build_killed_among_its_shards_ends_with_the_same(
     data_dir = tmp_path / "data"
     arguments = ["BuildAll", "--data-dir", data_dir, "--source", ilsvrc, *OPTIONS, "--workers", "2"]
     # With tasks that take longer: otherwise all shards may be there before it is killed.
-    slow = ("--worker-task-process-context", f"{slow_tasks.__name__}.{slow_tasks.Slow.__name__}")
-    killed = Build([*arguments, *slow], tmp_path / "log", {"PYTHONPATH": str(PROJECT)})
+    killed = Build([*arguments, *slow_tasks.OPTION], tmp_path / "log", {"PYTHONPATH": str(PROJECT)})
     try:
         assert wait_until(lambda: len(shards_in(data_dir)) > 0, 120), killed.said()
         os.kill(killed.worker.pid, signal.SIGKILL)

@@ -13,7 +13,7 @@ from tests.support.running import LOG_TASKS, PROJECT, SHARDS
 
 PORT = 8082
 _CONFIG = PROJECT / "luigi.cfg"
-_OPTIONS = (*LOG_TASKS, "--worker-task-process-context", f"{slow_tasks.__name__}.{slow_tasks.Slow.__name__}")
+_OPTIONS = (*LOG_TASKS, *slow_tasks.OPTION)
 _LISTENING = "0A"
 _RUNNING = re.compile(r"\[pid (\d+)\] Worker .* running   (.+)")
 _OVER = re.compile(r"\[pid (\d+)\] Worker .* (?:done   |failed|new requirements)   +(.+)")

@@ -21,5 +21,9 @@ class Slow:
         pass
 
 
+OPTION = ("--worker-task-process-context", f"{__name__}.{Slow.__name__}")
+"""Luigi's option for a command in whose PYTHONPATH this project is."""
+
+
 def _pause(task: luigi.Task) -> None:
     time.sleep(SECONDS)

@@ -47,9 +47,8 @@ def start_assistant(port: int, *options: object, is_ready: bool = True, **enviro
         stderr=subprocess.STDOUT,
         text=True,
     )
-    assert assistant.stdout is not None
-    while is_ready and "waiting for tasks" not in (line := assistant.stdout.readline()):
-        assert line, "it has ended"
+    if is_ready:
+        read_until(assistant, "waiting for tasks")
     return assistant
 
 
@@ -201,9 +200,7 @@ def test_a_wrong_command_takes_nothing_away_from_a_running_one(ilsvrc: Path, tmp
         *("--module", "theirs", "Pipe", *build, *address(port), "--workers", 0, "--worker-keep-alive", *LOG_TASKS),
         PYTHONPATH=str(tmp_path),
     )
-    assert running.stdout is not None
-    while "Done scheduling" not in (line := running.stdout.readline()):
-        assert line
+    read_until(running, "Done scheduling")
     wrong = ("--validation-synset-labels", tmp_path / "labels.txt")
     assert end(start_main(port, data_dir, ilsvrc, *wrong))[0] == 35
     assistant = start_assistant(port, PYTHONPATH=str(tmp_path))
@@ -231,10 +228,7 @@ def test_a_run_with_retcode_says_nothing_of_it(ilsvrc: Path, tmp_path: Path) -> 
 def test_a_build_that_was_killed_goes_on_at_once(ilsvrc: Path, built: Path, tmp_path: Path, port: int) -> None:
     data_dir = tmp_path / "data"
     first = start_main(port, data_dir, ilsvrc, "--workers", 2)
-    assert first.stdout is not None
-    for line in first.stdout:
-        if "running   IndexTrain" in line:
-            break
+    read_until(first, "running   IndexTrain")
     first.send_signal(signal.SIGKILL)
     first.wait()
     second = start_main(port, data_dir, ilsvrc, "--workers", 2)
@@ -295,12 +289,7 @@ def test_an_assistant_gives_back_a_download_that_fails_there(
     end(start_main(port, data_dir, hidden, "--workers", 0))
     hidden.unlink()
     assistant = start_assistant(port)
-    assert assistant.stdout is not None
-    said = ""
-    for line in assistant.stdout:
-        said += line
-        if "is given back" in line:
-            break
+    said = read_until(assistant, "is given back")
     hidden.symlink_to(ilsvrc)
     status, output = end(start_main(port, data_dir, hidden))
     said += release(assistant)[1]
@@ -339,10 +328,10 @@ def test_an_operator_bounds_how_many_tasks_of_a_kind_run_at_once(
 def test_without_resources_in_luigis_configuration_nothing_is_bound(ilsvrc: Path, tmp_path: Path) -> None:
     config = tmp_path / "luigi.cfg"
     config.write_text("[retcode]\ntask_failed = 30\n")
-    # A shard of the miniature takes less time than to start the process of the next one.
-    slow = ("--worker-task-process-context", f"{slow_tasks.__name__}.{slow_tasks.Slow.__name__}")
+    # Slow: a shard of the miniature takes less time than to start the process of the next one.
     status, output = luigi(
-        *("BuildAll", "--data-dir", tmp_path / "data", "--source", ilsvrc, *SHARDS, *LOG_TASKS, "--workers", 4, *slow),
+        *("BuildAll", "--data-dir", tmp_path / "data", "--source", ilsvrc, *SHARDS, *LOG_TASKS, "--workers", 4),
+        *slow_tasks.OPTION,
         config=config,
         PYTHONPATH=str(PROJECT),
     )
@@ -505,9 +494,7 @@ def test_ctrl_c_ends_a_command_that_waits_for_luigid(ilsvrc: Path, tmp_path: Pat
     with luigid(tmp_path) as port:
         pass
     main = start_main(port, tmp_path / "data", ilsvrc)
-    assert main.stdout is not None
-    while "waiting for it" not in (line := main.stdout.readline()):
-        assert line
+    read_until(main, "waiting for it")
     main.send_signal(signal.SIGINT)
     main.communicate(timeout=60)
     assert main.returncode != 0
